@@ -9,7 +9,7 @@ T = TypeVar("T")
 class Row(Protocol):
     """One row, read by index or by column name."""
 
-    def __getitem__(self, key: int | str, /) -> Any: ...  # a column's type is known to the database alone
+    def __getitem__(self, key: int | str, /) -> Any: ...  # noqa: ANN401 - a column's type is known to the database alone
 
 
 class Cursor(Protocol):

@@ -7,7 +7,7 @@ from orchestrator.contracts.database import Connection
 from orchestrator.contracts.run import Run
 
 #: What JSON can say.
-JsonValue: TypeAlias = Union[None, bool, int, float, str, "list[JsonValue]", "dict[str, JsonValue]"]
+JsonValue: TypeAlias = Union[bool, int, float, str, "list[JsonValue]", "dict[str, JsonValue]", None]
 
 
 class IntentRun(Run, Protocol):

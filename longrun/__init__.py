@@ -1,0 +1,1 @@
+"""Longrun: resilient calls and tasks that run for ever."""
