@@ -1,0 +1,166 @@
+"""The one retry engine: given a failure and what was spent so far, retry at a time or give up. Pure.
+
+``do`` and ``Pipeline`` use it with rules; tasks use it with rules asked first and a baseline behind them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import TypeAlias
+
+from longrun.backoff import Backoff, jitter_of
+from longrun.capabilities import longest_hint
+from longrun.chain import leaves
+from longrun.failure.baseline import Baseline
+from longrun.failure.category import Category
+from longrun.matching import Matcher
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Which errors are retried, how often, and how long is waited before each retry."""
+
+    matcher: Matcher
+    retries: int | None
+    backoff: Backoff
+    name: str
+    hint_cap: float
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAfter:
+    """Try again in *wait* seconds. *rule* is who decided: a rule's name, or a category in lower case."""
+
+    wait: float
+    rule: str
+    retry: int
+    category: Category | None = None
+    hint: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Do not try again. *reason* completes the sentence "gave up: ..."."""
+
+    reason: str
+    rule: str | None = None
+    category: Category | None = None
+
+
+Decision: TypeAlias = RetryAfter | GiveUp
+
+
+class Spent:
+    """What one call, or one task since its last success, has spent: retries and the last wait, per rule."""
+
+    __slots__ = ("_counts", "_waits")
+
+    def __init__(self) -> None:
+        self._counts: dict[int | Category, int] = {}
+        self._waits: dict[int | Category, float] = {}
+
+    def count(self, key: int | Category) -> int:
+        """Retries spent under *key*."""
+        return self._counts.get(key, 0)
+
+    def wait(self, key: int | Category) -> float:
+        """The wait before the last retry under *key*, 0.0 at first."""
+        return self._waits.get(key, 0.0)
+
+    def charge(self, key: int | Category, wait: float) -> None:
+        """One more retry under *key* after *wait* seconds."""
+        self._counts[key] = self.count(key) + 1
+        self._waits[key] = wait
+
+    def forget(self) -> None:
+        """A success: every budget is full again."""
+        self._counts.clear()
+        self._waits.clear()
+
+    def __bool__(self) -> bool:
+        return bool(self._counts)
+
+
+class Engine:
+    """An ordered table of rules and, for tasks, a baseline behind it.
+
+    Rules are asked in order, a catch-all last whatever its place. A rule that matches and has spent its retries ends
+    the call: later rules and the baseline are not asked.
+    """
+
+    def __init__(self, rules: Sequence[Rule] = (), baseline: Baseline | None = None) -> None:
+        self.rules = tuple(sorted(rules, key=lambda rule: rule.matcher.catches_all))
+        self.baseline = baseline
+
+    def decide(self, error: Exception, spent: Spent, rng: Random) -> Decision:
+        """What to do about *error*. Charges *spent* only when the answer is to retry."""
+        chosen = self._choose(error)
+        if chosen:
+            return self._by_rules(error, chosen, spent, rng)
+        if self.baseline is not None:
+            return self._by_baseline(error, self.baseline, spent, rng)
+        return GiveUp(f"no rule retries {type(error).__name__}")
+
+    def _choose(self, error: Exception) -> tuple[int, ...]:
+        """Indexes of the rules that together cover *error*; empty when a part of it is not covered."""
+        if isinstance(error, BaseExceptionGroup):
+            for index, rule in enumerate(self.rules):
+                if rule.matcher.matches_whole(error):
+                    return (index,)
+        chosen: list[int] = []
+        for leaf in leaves(error):
+            index = next((i for i, rule in enumerate(self.rules) if rule.matcher.matches(leaf)), -1)
+            if index < 0:
+                return ()
+            if index not in chosen:
+                chosen.append(index)
+        return tuple(chosen)
+
+    def _by_rules(self, error: Exception, chosen: tuple[int, ...], spent: Spent, rng: Random) -> Decision:
+        hint = longest_hint((error, *leaves(error)))
+        waits: list[tuple[int, float]] = []
+        for index in chosen:
+            rule = self.rules[index]
+            used = spent.count(index)
+            if rule.retries is not None and used >= rule.retries:
+                return GiveUp(f"{used} {_times(used)} of rule {rule.name!r} are spent", rule.name)
+            if hint is not None and hint > rule.hint_cap:
+                return GiveUp(f"asked to wait {hint:g} s, above the cap of {rule.hint_cap:g} s", rule.name)
+            waits.append((index, _wait(rule.backoff, hint, used, spent.wait(index), rng)))
+        for index, wait in waits:
+            spent.charge(index, wait)
+        slowest, wait = max(waits, key=lambda item: item[1])
+        return RetryAfter(wait, self.rules[slowest].name, spent.count(slowest), hint=hint)
+
+    def _by_baseline(self, error: Exception, baseline: Baseline, spent: Spent, rng: Random) -> Decision:
+        failure = baseline.failure(error)
+        category = failure.category
+        policy = baseline.policy(category)
+        if policy is None:
+            return GiveUp(_why_permanent(error, category), category=category)
+        used = spent.count(category)
+        name = category.name.lower()
+        if policy.retries is not None and used >= policy.retries:
+            return GiveUp(f"{used} {_times(used)} of category {category.name} are spent", name, category)
+        hint = None if failure.wait_hint is None else min(failure.wait_hint, baseline.hint_cap)
+        wait = _wait(policy.backoff, hint, used, spent.wait(category), rng)
+        spent.charge(category, wait)
+        return RetryAfter(wait, name, used + 1, category, hint)
+
+
+def _wait(backoff: Backoff, hint: float | None, used: int, previous: float, rng: Random) -> float:
+    """The curve's wait; a hint replaces it, spread upward only: "at least" is what was asked for."""
+    if hint is None:
+        return backoff(used, previous, rng)
+    share = jitter_of(backoff)
+    return hint * (1 + share * rng.random()) if share else hint
+
+
+def _why_permanent(error: Exception, category: Category) -> str:
+    if category is Category.PERMANENT:
+        return f"{type(error).__name__} is permanent"
+    return f"{type(error).__name__} is of no known kind, and such failures are not retried here"
+
+
+def _times(count: int) -> str:
+    return "retry" if count == 1 else "retries"

@@ -1,0 +1,74 @@
+"""Errors of longrun.
+
+    Exception
+     ├─ LongrunError
+     │   ├─ Rejected                 a protecting option refused the call; it never ran
+     │   │   ├─ CircuitOpen
+     │   │   ├─ BulkheadFull
+     │   │   ├─ RateLimited
+     │   │   └─ Shed
+     │   ├─ TimeoutExceeded          (also TimeoutError) one of our own time limits ended the call
+     │   ├─ RunKilled                the critic ended a run
+     │   ├─ StrayCancellation        work let a cancellation out that nobody had asked for
+     │   └─ RunnerError              a Runner is used in a way it cannot serve
+     └─ ValueError
+         └─ PipelineError            a pipeline cannot work as it is written
+
+A call that fails raises its own, original error: nothing wraps it. ``longrun.timeline(exc)`` tells what was tried.
+"""
+
+
+class LongrunError(Exception):
+    """Root of what longrun raises on its own account."""
+
+
+class Rejected(LongrunError):
+    """A protecting option refused the call before it ran. *retry_after*: seconds until one may be let in."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class CircuitOpen(Rejected):
+    """The circuit breaker is open."""
+
+
+class BulkheadFull(Rejected):
+    """The concurrency limit and its queue are full."""
+
+
+class RateLimited(Rejected):
+    """The next token comes later than the caller can wait."""
+
+
+class Shed(Rejected):
+    """Refused to keep the service from overload."""
+
+
+class TimeoutExceeded(LongrunError, TimeoutError):
+    """A limit set with longrun ended the call; a TimeoutError of the callee is never of this type."""
+
+    def __init__(self, seconds: float, what: str = "the call") -> None:
+        super().__init__(f"{what} took longer than {seconds:g} s")
+        self.seconds = seconds
+
+
+class RunKilled(LongrunError):
+    """The critic ended the run; *reason* is the first one given and stays."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the run was killed: {reason}")
+        self.reason = reason
+
+
+class StrayCancellation(LongrunError):
+    """Work let a cancellation out that longrun had not asked for (a foreign task was cancelled and awaited in it)."""
+
+
+class RunnerError(LongrunError):
+    """A Runner is used in a way it cannot serve: the message says which and what to do."""
+
+
+class PipelineError(ValueError):
+    """A pipeline cannot work as it is written: the message names the option, its value and the remedy."""

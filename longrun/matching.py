@@ -1,0 +1,71 @@
+"""Which errors a retry rule means: classes, single errors by identity, predicates, or a tuple of these."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from longrun.errors import PipelineError, Rejected
+
+#: What ``retry.on`` takes. A predicate is asked for each leaf of an exception group.
+Errors: TypeAlias = "type[BaseException] | BaseException | Callable[[Exception], bool] | tuple[Errors, ...]"
+
+
+class Matcher:
+    """Says whether a single error (a leaf, never a group) is meant.
+
+    The error itself is looked at, not what caused it: ``raise Refused() from ConnectionError()`` is a Refused. A
+    :class:`Rejected` error matches only when a class under it is named (or the very instance): retrying a call that an
+    open circuit refused would defeat the circuit.
+    """
+
+    __slots__ = ("_classes", "_instances", "_predicates", "description")
+
+    def __init__(self, errors: Errors) -> None:
+        self._classes: list[type[BaseException]] = []
+        self._instances: list[BaseException] = []
+        self._predicates: list[Callable[[Exception], bool]] = []
+        self._add(errors)
+        names = [*(wanted.__name__ for wanted in self._classes), *(repr(wanted) for wanted in self._instances)]
+        names += [str(getattr(wanted, "__qualname__", wanted)) for wanted in self._predicates]
+        if not names:
+            raise PipelineError("retry.on was given an empty tuple of errors; name at least one")
+        self.description = " or ".join(names)
+
+    @property
+    def catches_all(self) -> bool:
+        """Whether this matcher takes any error: such a rule is asked last."""
+        return Exception in self._classes
+
+    def matches(self, error: BaseException) -> bool:
+        """Whether the leaf *error* is meant."""
+        if not isinstance(error, Exception):
+            return False
+        if any(error is wanted for wanted in self._instances):
+            return True
+        if isinstance(error, Rejected):
+            return any(isinstance(error, c) for c in self._classes if issubclass(c, Rejected))
+        return isinstance(error, tuple(self._classes)) or any(predicate(error) for predicate in self._predicates)
+
+    def matches_whole(self, error: BaseException) -> bool:
+        """Whether an exception group is meant as such: its class is named, or the very instance."""
+        if any(error is wanted for wanted in self._instances):
+            return True
+        return any(issubclass(c, BaseExceptionGroup) and isinstance(error, c) for c in self._classes)
+
+    def _add(self, errors: Errors) -> None:
+        if isinstance(errors, tuple):
+            for member in errors:
+                self._add(member)
+        elif isinstance(errors, type) and issubclass(errors, BaseException):
+            if not issubclass(errors, Exception | BaseExceptionGroup):
+                raise PipelineError(
+                    f"retry.on was given {errors.__name__}; cancellation and exit are never retried: name an Exception"
+                )
+            self._classes.append(errors)
+        elif isinstance(errors, BaseException):
+            self._instances.append(errors)
+        elif callable(errors) and not isinstance(errors, type):
+            self._predicates.append(errors)
+        else:
+            raise PipelineError(
+                f"retry.on was given {errors!r}; give exception classes, an exception, a predicate or a tuple of these"
+            )
