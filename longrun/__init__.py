@@ -28,6 +28,12 @@ from longrun.failure.classify import Classifier, InfraClassifier, classify
 from longrun.observe import observe
 from longrun.option import Option
 from longrun.pipeline import Pipeline, compose, do
+from longrun.task.gate import Gate
+from longrun.task.outcome import HookFailure, Outcome, TaskFailure
+from longrun.task.run import Run
+from longrun.task.runner import Runner
+from longrun.task.task import Task
+from longrun.task.unit import TaskState
 
 __all__ = [
     "Attempt",
@@ -38,19 +44,27 @@ __all__ = [
     "Classifier",
     "Clock",
     "Failure",
+    "Gate",
+    "HookFailure",
     "InfraClassifier",
     "LongrunError",
     "Option",
+    "Outcome",
     "Pipeline",
     "PipelineError",
     "Policy",
     "RateLimited",
     "Rejected",
+    "Run",
     "RunKilled",
+    "Runner",
     "RunnerError",
     "Shed",
     "StrayCancellation",
     "SystemClock",
+    "Task",
+    "TaskFailure",
+    "TaskState",
     "TimeoutExceeded",
     "__version__",
     "backoff",

@@ -1,0 +1,31 @@
+"""Run: what one run of a task knows of itself. It is the same object over the attempts of the run."""
+
+import math
+
+
+class Run:
+    """Handed to work that takes an argument.
+
+    *id* stays the same over the attempts of one run; *attempt* counts from 1; *deadline* is when this attempt is ended,
+    on the event loop's clock (``inf``: never).
+    """
+
+    __slots__ = ("attempt", "deadline", "id", "last_progress", "note", "task")
+
+    def __init__(self, task: str, id: str) -> None:  # noqa: A002 - the field's own word
+        self.task = task
+        self.id = id
+        self.attempt = 0
+        self.deadline = math.inf
+        self.last_progress: float | None = None
+        self.note: str | None = None
+
+    def progress(self, note: str | None = None) -> None:
+        """Say that the work moves on."""
+        import anyio
+
+        self.last_progress = anyio.current_time()
+        self.note = note
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} of {self.task}, attempt {self.attempt}>"

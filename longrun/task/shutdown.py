@@ -1,0 +1,74 @@
+"""Shutdown: how the time of a stop is shared out, and the hooks that run when every task has stopped."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import anyio
+from anyio.abc import TaskGroup
+
+from longrun.errors import TimeoutExceeded
+from longrun.task.outcome import HookFailure
+
+
+@dataclass(frozen=True, slots=True)
+class StopTimes:
+    """The ladder of a stop within *timeout* seconds: drain, then cancel, then abandon, then the hooks.
+
+    Runs in flight may use seven tenths of the time; cancelled ones get a tenth (at most 5 s) to clean up, and the
+    hooks what is left, so that a slow run never takes their turn.
+    """
+
+    timeout: float
+
+    @property
+    def drain(self) -> float:
+        return 0.7 * self.timeout
+
+    @property
+    def grace(self) -> float:
+        return min(5.0, 0.1 * self.timeout)
+
+
+async def run_hooks(
+    hooks: Sequence[tuple[str, Callable[[], Awaitable[object]]]], deadline: float, grace: float, tg: TaskGroup
+) -> tuple[HookFailure, ...]:
+    """Call *hooks* one after the other, each with an equal slice of what is left until *deadline*.
+
+    A hook that raises, or that neither ends in its slice nor in *grace* seconds after being cancelled, is reported;
+    the others run all the same.
+    """
+    failures: list[HookFailure] = []
+    for index, (name, hook) in enumerate(hooks):
+        left = max(grace, deadline - anyio.current_time())
+        error = await _run_hook(name, hook, left / (len(hooks) - index), grace, tg)
+        if error is not None:
+            failures.append(HookFailure(name, error))
+    return tuple(failures)
+
+
+async def _run_hook(
+    name: str, hook: Callable[[], Awaitable[object]], slice_: float, grace: float, tg: TaskGroup
+) -> BaseException | None:
+    done = anyio.Event()
+    found: list[BaseException] = []
+    scope = anyio.CancelScope()
+
+    async def call() -> None:
+        # A task of its own: a hook that ignores its cancellation must not hold up the others.
+        try:
+            with scope:
+                await hook()
+        except Exception as error:  # noqa: BLE001 - a hook is foreign code; its error is reported, the others run
+            found.append(error)
+        finally:
+            done.set()
+
+    tg.start_soon(call, name=f"shutdown of {name}")
+    with anyio.move_on_after(slice_):
+        await done.wait()
+    if not done.is_set():
+        scope.cancel()
+        with anyio.move_on_after(grace):
+            await done.wait()
+        return found[0] if found else TimeoutExceeded(slice_, f"the shutdown hook of {name!r}")
+    return found[0] if found else None
