@@ -3,6 +3,8 @@
 ``do`` and ``Pipeline`` use it with rules; tasks use it with rules asked first and a baseline behind them.
 """
 
+import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -14,6 +16,8 @@ from longrun.chain import leaves
 from longrun.failure.baseline import Baseline
 from longrun.failure.category import Category
 from longrun.matching import Matcher
+
+_log = logging.getLogger("longrun.engine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,18 @@ class Engine:
         self.baseline = baseline
 
     def decide(self, error: Exception, spent: Spent, rng: Random) -> Decision:
-        """What to do about *error*. Charges *spent* only when the answer is to retry."""
+        """What to do about *error*. Charges *spent* only when the answer is to retry.
+
+        Predicates and backoffs are foreign code: one that raises, or gives no number of seconds, ends the call with
+        *error* itself and is named in the reason.
+        """
+        try:
+            return self._decide(error, spent, rng)
+        except Exception as defect:  # noqa: BLE001 - whatever it is, it must not take the place of the failure
+            _log.exception("judging %s failed; it is not retried", type(error).__name__)
+            return GiveUp(f"judging it failed: {defect!r}")
+
+    def _decide(self, error: Exception, spent: Spent, rng: Random) -> Decision:
         chosen = self._choose(error)
         if chosen:
             return self._by_rules(error, chosen, spent, rng)
@@ -151,7 +166,10 @@ class Engine:
 def _wait(backoff: Backoff, hint: float | None, used: int, previous: float, rng: Random) -> float:
     """The curve's wait; a hint replaces it, spread upward only: "at least" is what was asked for."""
     if hint is None:
-        return backoff(used, previous, rng)
+        wait = backoff(used, previous, rng)
+        if not isinstance(wait, int | float) or not 0 <= wait < math.inf:
+            raise ValueError(f"backoff {backoff} gave {wait!r}; it must give a finite number of seconds, at least 0")
+        return wait
     share = jitter_of(backoff)
     return hint * (1 + share * rng.random()) if share else hint
 

@@ -3,10 +3,20 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
+from longrun.capabilities import retry_after
 from longrun.errors import PipelineError, Rejected
 
 #: What ``retry.on`` takes. A predicate is asked for each leaf of an exception group.
 Errors: TypeAlias = "type[BaseException] | BaseException | Callable[[Exception], bool] | tuple[Errors, ...]"
+
+
+class Unwanted(Exception):
+    """A returned value that a rule about results does not accept; it lives inside the retry loop only."""
+
+    def __init__(self, value: object) -> None:
+        super().__init__("the returned value was not accepted")
+        self.value = value
+        self.retry_after = retry_after(value)
 
 
 class Matcher:
@@ -14,12 +24,14 @@ class Matcher:
 
     The error itself is looked at, not what caused it: ``raise Refused() from ConnectionError()`` is a Refused. A
     :class:`Rejected` error matches only when a class under it is named (or the very instance): retrying a call that an
-    open circuit refused would defeat the circuit.
+    open circuit refused would defeat the circuit. With *results* it means unwanted results, else errors: neither kind
+    of rule is ever asked about the other.
     """
 
-    __slots__ = ("_classes", "_instances", "_predicates", "description")
+    __slots__ = ("_classes", "_instances", "_predicates", "_results", "description")
 
-    def __init__(self, errors: Errors) -> None:
+    def __init__(self, errors: Errors, *, results: bool = False) -> None:
+        self._results = results
         self._classes: list[type[BaseException]] = []
         self._instances: list[BaseException] = []
         self._predicates: list[Callable[[Exception], bool]] = []
@@ -37,7 +49,7 @@ class Matcher:
 
     def matches(self, error: BaseException) -> bool:
         """Whether the leaf *error* is meant."""
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception) or isinstance(error, Unwanted) is not self._results:
             return False
         if any(error is wanted for wanted in self._instances):
             return True

@@ -9,7 +9,6 @@ import anyio
 from longrun import deadline
 from longrun.attempt import Attempt, record
 from longrun.backoff import DEFAULT, Backoff
-from longrun.capabilities import retry_after
 from longrun.clock import pause
 from longrun.durations import retries as checked_retries
 from longrun.durations import seconds
@@ -17,7 +16,7 @@ from longrun.engine import Engine, GiveUp, RetryAfter, Rule, Spent
 from longrun.errors import PipelineError
 from longrun.events import AttemptFailed, AttemptStarted, AttemptSucceeded, GaveUp, Listener, RetryScheduled, emit
 from longrun.failure.baseline import HINT_CAP
-from longrun.matching import Errors, Matcher
+from longrun.matching import Errors, Matcher, Unwanted
 from longrun.option import Part
 
 T = TypeVar("T")
@@ -36,15 +35,6 @@ class On(Part):
     def describe(self) -> str:
         many = "without limit" if self.rule.retries is None else f"up to {self.rule.retries} times"
         return f"on {self.rule.matcher.description}: {many}, {self.rule.backoff}"
-
-
-class _Unwanted(Exception):
-    """A returned value that a rule does not accept; lives inside the loop only."""
-
-    def __init__(self, value: object) -> None:
-        super().__init__("the returned value was not accepted")
-        self.value = value
-        self.retry_after = retry_after(value)
 
 
 class OnResult(Part):
@@ -93,10 +83,10 @@ def on_result(
         raise PipelineError(f"retry.on_result was given {predicate!r}; give a callable (value) -> bool")
 
     def unwanted(error: Exception) -> bool:
-        return isinstance(error, _Unwanted) and predicate(error.value)
+        return isinstance(error, Unwanted) and predicate(error.value)
 
     named = name or str(getattr(predicate, "__qualname__", "predicate"))
-    return OnResult(predicate, _rule(Matcher(unwanted), retries, backoff, named, hint_cap))
+    return OnResult(predicate, _rule(Matcher(unwanted, results=True), retries, backoff, named, hint_cap))
 
 
 class Loop:
@@ -133,14 +123,14 @@ class Loop:
                     if self._listeners:
                         emit(self._listeners, AttemptSucceeded(self.name, index, anyio.current_time() - start))
                     return value
-                raise _Unwanted(value)
+                raise Unwanted(value)
             except Exception as error:
                 duration = anyio.current_time() - start
                 decision = self._decide(error, spent)
                 attempts.append(_attempt(index, start, duration, error, decision))
                 self._tell(index, duration, error, decision)
                 if isinstance(decision, GiveUp):
-                    if isinstance(error, _Unwanted):
+                    if isinstance(error, Unwanted):
                         return value
                     record(error, tuple(attempts))
                     raise

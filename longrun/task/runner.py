@@ -53,7 +53,8 @@ class Runner:
     *baseline*: what is done about failures that no rule of a task speaks of; without one they are permanent.
     *on_permanent*: a task that fails for good stops the others (which get *settle* seconds to end their runs), or only
     itself. *shutdown_timeout*: seconds for a whole stop, hooks included. *hint_limit* tells the instant, on the event
-    loop's clock, that no asked-for wait may pass; the task fails instead.
+    loop's clock, that no asked-for wait may pass; the task fails instead. *keep_open*: run on without any task, until
+    stopped: tasks are added later.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Runner:
         resolution: float = RESOLUTION,
         rng: Random | None = None,
         hint_limit: Callable[[], float] = lambda: math.inf,
+        keep_open: bool = False,
     ) -> None:
         if on_permanent not in ("stop", "isolate"):
             raise ValueError(f"Runner on_permanent is {on_permanent!r}; use 'stop' or 'isolate'")
@@ -99,6 +101,7 @@ class Runner:
         self._tg: TaskGroup | None = None
         self._started = False
         self._hint_limit = hint_limit
+        self._keep_open = keep_open
 
     # -- what is run -------------------------------------------------------------------------------------------------
 
@@ -114,6 +117,23 @@ class Runner:
         if self._tg is not None:
             self._schedule_first(unit)
             self._wake.set()
+
+    def remove(self, name: str) -> bool:
+        """Take the task *name* out: it does not run again, a run in flight is cancelled. False when it was over."""
+        unit = self._units.get(name)
+        if unit is None:
+            raise RunnerError(f"there is no task {name!r} in this runner")
+        if unit.over:
+            return False
+        if unit.phase == "running":
+            unit.stopping = True
+            if unit.scope is not None:
+                unit.scope.cancel()
+        else:
+            self._drop(unit)
+            if self._tg is not None:
+                self._check_quiet()
+        return True
 
     def state(self) -> dict[str, TaskState]:
         """Every task as it stands, by name."""
@@ -178,7 +198,9 @@ class Runner:
             for unit in self._calendar.due(now):
                 self._due(unit, now)
             while self._queue and len(self._running) < self._max_running:
-                self._start(self._queue.popleft())
+                unit = self._queue.popleft()
+                if unit.phase == "queued":  # else it was removed while it waited for a slot
+                    self._start(unit)
             self._wake = anyio.Event()
             with anyio.CancelScope(deadline=self._calendar.next_due()):
                 await self._wake.wait()
@@ -246,7 +268,7 @@ class Runner:
             events = tuple(verdict.failed(unit, run, error, started, now, self._rng, self._hint_limit()))
         if unit.over:
             self._alive -= 1
-        elif self._stop_reason is not None:
+        elif self._stop_reason is not None or unit.stopping:
             unit.move("stopped")
             self._alive -= 1
         else:
@@ -287,13 +309,17 @@ class Runner:
         self._drain_until = self._stop_at + self._stop_drain
         for unit in self._units.values():
             if not unit.over and unit.phase != "running":
-                self._calendar.drop(unit)
-                unit.move("stopped")
-                unit.run = None
-                self._alive -= 1
+                self._drop(unit)
         self._queue.clear()
+        self._check_quiet()
         self._emit(StopRequested("runner", self._stop_reason or "", self._stop_drain))
         self._task_group().start_soon(self._ladder)
+
+    def _drop(self, unit: Unit) -> None:
+        self._calendar.drop(unit)
+        unit.move("stopped")
+        unit.run = None
+        self._alive -= 1
 
     def _shorten_drain(self, until: float) -> None:
         self._drain_until = min(self._drain_until, until)
@@ -318,7 +344,7 @@ class Runner:
         self._quiet.set()
 
     def _check_quiet(self) -> None:
-        if self._alive == 0:
+        if self._alive == 0 and (self._stop_reason is not None or not self._keep_open):
             self._quiet.set()
 
     async def _run_hooks(self, tg: TaskGroup) -> None:

@@ -1,0 +1,99 @@
+"""What ``run`` and ``check`` share: settings, logs, progress, the event loop, and leaving with abandoned runs."""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+
+from longrun.events import Event, Listener, ShutdownStuck
+from orchestrator.cli import streams
+from orchestrator.cli.progress import PreflightProgress
+from orchestrator.life import Life
+from orchestrator.logs import configure
+from orchestrator.scheduler.event_log import EventLog
+from orchestrator.scheduler.outcome import PhaseOutcome, PreflightFailure, ServiceOutcome, described
+from orchestrator.service import Service
+from orchestrator.settings import load, secret_values
+
+T = TypeVar("T")
+
+ABANDONED = 4
+_EXIT_CODES = {"passed": 0, "failed": 1, "cancelled": 3}
+_log = logging.getLogger("orchestrator.life")
+
+
+def live_run(service: type[Service], config: Path | None, *, seconds: float | None, once: bool) -> int:
+    """Run *service*; its exit code."""
+    life, progress = _prepare(service, config)
+
+    async def main() -> ServiceOutcome:
+        return await life.run(seconds=seconds, once=once)
+
+    outcome = _in_loop(main, progress)
+    if outcome.preflights.status != "passed":
+        for line in outcome.preflights.lines():
+            streams.say(line)
+    for failure in outcome.died:
+        streams.say(f"worker failed: {failure}")
+    _log.info("service.stopped", extra={"reason": outcome.reason or "all work is done", "code": outcome.exit_code})
+    return outcome.exit_code
+
+
+def live_check(service: type[Service], config: Path | None, *, as_json: bool) -> int:
+    """Run phase 1 of *service* and print its report; the exit code."""
+    life, progress = _prepare(service, config)
+    outcome = _in_loop(life.check, progress)
+    if as_json:
+        streams.write(json.dumps(_json(outcome), indent=2))
+    else:
+        for line in outcome.lines():
+            streams.write(line)
+    return _EXIT_CODES[outcome.status]
+
+
+def _prepare(service: type[Service], config: Path | None) -> tuple[Life, PreflightProgress]:
+    settings = load(service.settings, config)
+    configure(
+        settings.log.format, settings.log.level, service.name, secrets=list(secret_values(settings))
+    )
+    progress = PreflightProgress(sys.stderr)
+    listeners: list[Listener] = [EventLog(), progress, _leave_when_stuck]
+    life = Life(service, settings, listeners)
+    progress.expect(len(life.plan.preflights))
+    return life, progress
+
+
+def _in_loop(main: Callable[[], Awaitable[T]], progress: PreflightProgress) -> T:
+    try:
+        return anyio.run(main)
+    finally:
+        progress.close()
+
+
+def _leave_when_stuck(event: Event) -> None:
+    """Abandoned runs hold the event loop open for ever: everything else is closed, so the process ends here."""
+    if isinstance(event, ShutdownStuck):
+        streams.say(f"abandoned, because they ignored their cancellation: {', '.join(event.tasks)}")
+        logging.shutdown()
+        os._exit(ABANDONED)
+
+
+def _json(outcome: PhaseOutcome) -> dict[str, object]:
+    return {
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "passed": outcome.passed,
+        "failed": [_failure(failure) for failure in outcome.failures],
+        "still_failing": [_failure(failure) for failure in outcome.pending],
+        "never_started": outcome.never_started,
+    }
+
+
+def _failure(failure: PreflightFailure) -> dict[str, object]:
+    error = None if failure.error is None else described(failure.error)
+    return {"id": failure.id, "error": error, "reason": failure.reason}

@@ -1,0 +1,103 @@
+"""EventLog: longrun's events as log lines, with the unit they belong to. One line for what a person acts on."""
+
+import logging
+from collections.abc import Mapping
+
+from longrun.events import (
+    AttemptFailed,
+    AttemptSucceeded,
+    DegradedEntered,
+    DegradedOngoing,
+    DegradedRecovered,
+    Event,
+    HookFailed,
+    RetryScheduled,
+    RunAbandoned,
+    RunsCancelled,
+    ShutdownStuck,
+    StopRequested,
+    TaskFailed,
+    TaskFinished,
+    TicksSkipped,
+)
+from orchestrator.planner import TaskId, TaskIdError
+from orchestrator.scheduler.outcome import described
+
+_LEVELS: Mapping[type[Event], int] = {
+    AttemptFailed: logging.DEBUG,
+    AttemptSucceeded: logging.DEBUG,
+    DegradedEntered: logging.ERROR,
+    DegradedOngoing: logging.ERROR,
+    DegradedRecovered: logging.INFO,
+    HookFailed: logging.ERROR,
+    RetryScheduled: logging.WARNING,
+    RunAbandoned: logging.ERROR,
+    RunsCancelled: logging.WARNING,
+    ShutdownStuck: logging.ERROR,
+    StopRequested: logging.INFO,
+    TaskFailed: logging.ERROR,
+    TaskFinished: logging.INFO,
+    TicksSkipped: logging.INFO,
+}
+
+
+class EventLog:
+    """A listener. A retry of no known kind is told by its degraded episode, not a second time as a retry."""
+
+    def __init__(self, logger: logging.Logger | None = None) -> None:
+        self._logger = logger or logging.getLogger("orchestrator.events")
+
+    def __call__(self, event: Event) -> None:
+        level = _LEVELS.get(type(event), logging.DEBUG)
+        if isinstance(event, TaskFinished) and event.subject.startswith("preflight:"):
+            level = logging.DEBUG  # the progress of phase 1 tells them by the dozen
+        if not self._logger.isEnabledFor(level):
+            return
+        self._logger.log(level, event.name, extra={**_place(event.subject), **_fields(event)})
+
+
+def _place(subject: str) -> dict[str, object]:
+    try:
+        task = TaskId.parse(subject)
+    except TaskIdError:
+        return {"subject": subject}
+    place: dict[str, object] = {"phase": task.phase, "resource": task.resource}
+    return place if task.tenant is None else {**place, "tenant": task.tenant}
+
+
+def _fields(event: Event) -> dict[str, object]:  # noqa: C901 - one row for each kind of event
+    fields: dict[str, object] = {}
+    run = getattr(event, "run", None)
+    if run:
+        fields["run_id"] = run
+    match event:
+        case RetryScheduled():
+            fields |= {"attempt": event.attempt, "wait": round(event.wait, 3), "rule": event.rule}
+            fields |= {"caused_by": described(event.error)}
+            if event.hint is not None:
+                fields["hint"] = round(event.hint, 3)
+        case AttemptFailed():
+            fields |= {"attempt": event.attempt, "duration": round(event.duration, 4)}
+            fields |= {"caused_by": described(event.error)}
+        case AttemptSucceeded():
+            fields |= {"attempt": event.attempt, "duration": round(event.duration, 4)}
+        case TaskFailed():
+            fields |= {"caused_by": described(event.error), "reason": event.reason}
+        case DegradedEntered() | HookFailed():
+            fields |= {"caused_by": described(event.error)}
+        case DegradedOngoing():
+            fields |= {"caused_by": described(event.error), "duration": round(event.duration, 1)}
+            fields |= {"failures": event.failures}
+        case DegradedRecovered():
+            fields |= {"duration": round(event.duration, 1), "failures": event.failures}
+        case TicksSkipped():
+            fields |= {"count": event.count, "reason": event.reason}
+        case StopRequested():
+            fields |= {"reason": event.reason, "drain": event.drain}
+        case RunsCancelled() | ShutdownStuck():
+            fields |= {"tasks": ", ".join(event.tasks)}
+        case RunAbandoned():
+            fields |= {"stack": event.stack}
+        case _:
+            pass
+    return fields

@@ -1,0 +1,74 @@
+"""Scheduler: phase 1, and only when it has passed, phase 2."""
+
+from collections.abc import Awaitable, Callable, Iterable
+
+from longrun import Classifier
+from longrun.events import Listener
+from orchestrator.planner import Plan
+from orchestrator.scheduler.outcome import PhaseOutcome, ServiceOutcome
+from orchestrator.scheduler.policy import SchedulerPolicy, baseline
+from orchestrator.scheduler.preflights import Preflights
+from orchestrator.scheduler.unit_task import Gates
+from orchestrator.scheduler.workers import Workers
+
+
+class Scheduler:
+    """Runs *plan* once. *capabilities* is the planner's ``infra_classifier()``, *classify* the service's own."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        capabilities: Classifier,
+        policy: SchedulerPolicy | None = None,
+        *,
+        classify: Classifier | None = None,
+        listeners: Iterable[Listener] = (),
+    ) -> None:
+        self._plan = plan
+        self._policy = policy or SchedulerPolicy()
+        self._listeners = tuple(listeners)
+        self._gates = Gates()
+        self._strict = baseline("preflight", capabilities, classify)
+        self._resilient = baseline("worker", capabilities, classify)
+        self._stopped: str | None = None
+        self._preflights: Preflights | None = None
+        self._workers: Workers | None = None
+
+    def stop(self, reason: str) -> str:
+        """Stop the phase that runs: preflights are cancelled, workers drained. The first reason stays."""
+        if self._stopped is None:
+            self._stopped = reason
+            if self._workers is not None:
+                self._workers.stop(reason)
+            elif self._preflights is not None:
+                self._preflights.cancel(reason)
+        return self._stopped
+
+    async def check(self) -> PhaseOutcome:
+        """Phase 1 alone."""
+        self._preflights = Preflights(self._plan.preflights, self._policy, self._strict, self._gates, self._listeners)
+        if self._stopped is not None:
+            self._preflights.cancel(self._stopped)
+        return await self._preflights.run()
+
+    async def run(self, *, on_ready: Callable[[], Awaitable[None]] | None = None, once: bool = False) -> ServiceOutcome:
+        """Both phases. *on_ready* is awaited between them; workers start when it has returned."""
+        preflights = await self.check()
+        if preflights.status != "passed":
+            return ServiceOutcome(preflights, preflights.reason or f"preflights {preflights.status}")
+        if self._stopped is None and on_ready is not None:
+            await on_ready()
+        if self._stopped is not None:
+            return ServiceOutcome(preflights, self._stopped)
+        self._workers = Workers(
+            self._plan,
+            self._policy,
+            self._resilient,
+            self._strict,
+            self._gates,
+            self._listeners,
+            quarantined=preflights.quarantined,
+            once=once,
+        )
+        outcome = await self._workers.run()
+        return ServiceOutcome(preflights, outcome.reason, self._workers.died, outcome.abandoned)
