@@ -1,0 +1,36 @@
+# Two commands do everything on a machine that has Python >= 3.11 and make: `make run` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: run test quick check bench clean
+
+run: $(READY) ## the reference application on its sandbox: no network, no token
+	@exec $(BIN)/python -m orchestrator run
+
+test: $(READY) ## the whole suite
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+quick: $(READY) ## the quick loop
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+check: $(READY) ## everything that CI checks but the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+bench: $(READY) ## start-up cost, beside the bare interpreter
+	$(BIN)/python -m benchmarks.startup
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+clean: ## the environment and everything that was made
+	rm -rf $(VENV) var dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Measurements: ratios inside one run, interleaved, medians. Never asserted in the tests."""
