@@ -19,10 +19,21 @@ def retry_after(subject: object) -> float | None:
     value = _read(subject, "retry_after")
     if value is _ABSENT or value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or value < 0:
+    hint = seconds_of(value)
+    if hint is None:
         _report(subject, "retry_after", value, "seconds as a number of at least 0")
+    return hint or None
+
+
+def seconds_of(value: object) -> float | None:
+    """*value* as a wait, ``inf`` for a number no float can hold; None when it cannot be meant as one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if value > 0 else None
+    try:
+        number = float(value)
+    except OverflowError:
+        return math.inf if value > 0 else None
+    return number if number >= 0 else None  # NaN is not
 
 
 def flag(subject: object, name: str) -> bool:

@@ -1,17 +1,19 @@
 """Durations at the border: seconds or timedelta come in, finite float seconds go on."""
 
-import math
+import sys
 from datetime import timedelta
 from typing import TypeAlias
 
 Duration: TypeAlias = float | timedelta
+
+_LONGEST = sys.float_info.max
 
 
 def seconds(value: Duration, what: str, *, zero: bool = False) -> float:
     """*value* as seconds; ValueError that names *what* for NaN, infinity, negatives, booleans and other types."""
     if isinstance(value, timedelta):
         value = value.total_seconds()
-    fine = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    fine = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LONGEST  # NaN is not
     if not fine or value < 0 or (value == 0 and not zero):
         least = "at least 0" if zero else "above 0"
         raise ValueError(f"{what} is {value!r}; give seconds as a finite number {least}, or a timedelta")

@@ -138,7 +138,7 @@ class Engine:
             rule = self.rules[index]
             used = spent.count(index)
             if rule.retries is not None and used >= rule.retries:
-                return GiveUp(f"{used} {_times(used)} of rule {rule.name!r} are spent", rule.name)
+                return GiveUp(_spent(used, f"rule {rule.name!r}"), rule.name)
             if hint is not None and hint > rule.hint_cap:
                 return GiveUp(f"asked to wait {hint:g} s, above the cap of {rule.hint_cap:g} s", rule.name)
             waits.append((index, _wait(rule.backoff, hint, used, spent.wait(index), rng)))
@@ -156,7 +156,7 @@ class Engine:
         used = spent.count(category)
         name = category.name.lower()
         if policy.retries is not None and used >= policy.retries:
-            return GiveUp(f"{used} {_times(used)} of category {category.name} are spent", name, category)
+            return GiveUp(_spent(used, f"category {category.name}"), name, category)
         hint = None if failure.wait_hint is None else min(failure.wait_hint, baseline.hint_cap)
         wait = _wait(policy.backoff, hint, used, spent.wait(category), rng)
         spent.charge(category, wait)
@@ -180,5 +180,5 @@ def _why_permanent(error: Exception, category: Category) -> str:
     return f"{type(error).__name__} is of no known kind, and such failures are not retried here"
 
 
-def _times(count: int) -> str:
-    return "retry" if count == 1 else "retries"
+def _spent(count: int, owner: str) -> str:
+    return f"the one retry of {owner} is spent" if count == 1 else f"{count} retries of {owner} are spent"

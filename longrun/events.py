@@ -54,6 +54,16 @@ class AttemptFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptCancelled(Event):
+    """An attempt was cut off after *duration* seconds: no success, and no failure either."""
+
+    name: ClassVar[str] = "attempt.cancelled"
+    attempt: int
+    duration: float
+    run: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RetryScheduled(Event):
     """The next attempt starts in *wait* seconds. *rule* is who decided; *hint* is what the other side asked for."""
 

@@ -14,7 +14,16 @@ from longrun.durations import retries as checked_retries
 from longrun.durations import seconds
 from longrun.engine import Engine, GiveUp, RetryAfter, Rule, Spent
 from longrun.errors import PipelineError
-from longrun.events import AttemptFailed, AttemptStarted, AttemptSucceeded, GaveUp, Listener, RetryScheduled, emit
+from longrun.events import (
+    AttemptCancelled,
+    AttemptFailed,
+    AttemptStarted,
+    AttemptSucceeded,
+    GaveUp,
+    Listener,
+    RetryScheduled,
+    emit,
+)
 from longrun.failure.baseline import HINT_CAP
 from longrun.matching import Errors, Matcher, Unwanted
 from longrun.option import Part
@@ -33,8 +42,7 @@ class On(Part):
         self.rule = rule
 
     def describe(self) -> str:
-        many = "without limit" if self.rule.retries is None else f"up to {self.rule.retries} times"
-        return f"on {self.rule.matcher.description}: {many}, {self.rule.backoff}"
+        return f"on {self.rule.matcher.description}: {_many(self.rule)}, {self.rule.backoff}"
 
 
 class OnResult(Part):
@@ -47,8 +55,7 @@ class OnResult(Part):
         self.rule = rule
 
     def describe(self) -> str:
-        many = "without limit" if self.rule.retries is None else f"up to {self.rule.retries} times"
-        return f"on result {self.rule.name}: {many}, {self.rule.backoff}"
+        return f"on result {self.rule.name}: {_many(self.rule)}, {self.rule.backoff}"
 
 
 def on(
@@ -137,9 +144,14 @@ class Loop:
                 try:
                     await pause(decision.wait)
                 except BaseException as cancelled:
-                    # Who cancels learns what was going wrong; a time limit above us makes it the cause of its error.
-                    cancelled.__cause__ = cancelled.__cause__ or error
+                    _blame(cancelled, error)
                     raise
+            except BaseException as cancelled:
+                if self._listeners:
+                    emit(self._listeners, AttemptCancelled(self.name, index, anyio.current_time() - start))
+                if attempts:
+                    _blame(cancelled, attempts[-1].error)
+                raise
 
     def _decide(self, error: Exception, spent: Spent) -> RetryAfter | GiveUp:
         decision = self._engine.decide(error, spent, self._rng)
@@ -162,10 +174,22 @@ class Loop:
             emit(self._listeners, GaveUp(self.name, index, error, decision.reason))
 
 
+def _blame(cancelled: BaseException, error: BaseException) -> None:
+    """Who cancels learns what was going wrong; a time limit above us makes it the cause of its error."""
+    if cancelled.__cause__ is None:
+        cancelled.__cause__ = error
+
+
 def _attempt(index: int, start: float, duration: float, error: Exception, decision: RetryAfter | GiveUp) -> Attempt:
     if isinstance(decision, RetryAfter):
         return Attempt(index, start, duration, error, wait=decision.wait)
     return Attempt(index, start, duration, error, stopped_by=decision.rule, reason=decision.reason)
+
+
+def _many(rule: Rule) -> str:
+    if rule.retries is None:
+        return "without limit"
+    return "once" if rule.retries == 1 else f"up to {rule.retries} times"
 
 
 def _rule(matcher: Matcher, retries: int | None, backoff: Backoff | None, name: str, hint_cap: float) -> Rule:

@@ -64,6 +64,8 @@ class Baseline:
             )
         if self.classify is not None and not callable(self.classify):
             raise ValueError(f"Baseline.classify is {self.classify!r}; give a callable (exc) -> Failure | None")
+        if not callable(self.capabilities):
+            raise ValueError(f"Baseline.capabilities is {self.capabilities!r}; give a callable (exc) -> Failure | None")
         object.__setattr__(self, "hint_cap", seconds(self.hint_cap, "Baseline.hint_cap"))
 
     def failure(self, error: BaseException) -> Failure:

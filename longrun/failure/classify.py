@@ -13,11 +13,11 @@ classified; the gravest category stands (PERMANENT, UNKNOWN, SERVICE, NODE) with
 import errno
 import logging
 import socket
-import ssl
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from longrun.capabilities import flag, longest_hint
+from longrun.capabilities import flag, longest_hint, seconds_of
 from longrun.chain import chain, leaves
 from longrun.failure.category import Category, Failure
 
@@ -51,47 +51,57 @@ class InfraClassifier:
 
 def transport(error: BaseException) -> Failure | None:
     """NODE for connection, DNS, end-of-file, time-out and TLS handshake errors; a refused certificate is PERMANENT."""
+    # An error of TLS exists only where ssl is imported already; importing it here would cost every process its price.
+    tls = sys.modules.get("ssl")
+    if tls is not None and any(isinstance(part, tls.SSLCertVerificationError) for part in chain(error)):
+        return Failure(Category.PERMANENT)
     for part in chain(error):
-        if isinstance(part, ssl.SSLCertVerificationError):
-            return Failure(Category.PERMANENT)
-    for part in chain(error):
-        if isinstance(part, _TRANSPORT) or (isinstance(part, OSError) and part.errno in _NETWORK_ERRNOS):
+        if isinstance(part, _TRANSPORT) or (tls is not None and isinstance(part, tls.SSLError)):
+            return Failure(Category.NODE)
+        if isinstance(part, OSError) and part.errno in _NETWORK_ERRNOS:
             return Failure(Category.NODE)
     return None
 
 
 def classify(error: BaseException, user: Classifier | None = None, capabilities: Classifier | None = None) -> Failure:
     """The failure that *error* is. A classifier that raises is logged and has no opinion."""
-    found = [_classify_one(leaf, user, capabilities or _INFRA) for leaf in leaves(error)]
-    if len(found) == 1 and not isinstance(error, BaseExceptionGroup):
-        return found[0]
+    steps = (user, capabilities or _INFRA, transport)
+    if not isinstance(error, BaseExceptionGroup):
+        return _classify_one(error, steps)
+    found = [_classify_one(leaf, steps) for leaf in leaves(error)]
     gravest = min((failure.category for failure in found), key=_GRAVITY.index)
-    hints = [failure.wait_hint for failure in found if failure.wait_hint is not None]
-    return Failure(gravest, max(hints) if hints and gravest is not Category.PERMANENT else None)
+    if gravest is Category.PERMANENT or permanent_veto(error) is not None:
+        return Failure(Category.PERMANENT)
+    hints = [hint for hint in (longest_hint(chain(error)), *(each.wait_hint for each in found)) if hint is not None]
+    return Failure(gravest, max(hints, default=None))
 
 
-def _classify_one(error: BaseException, user: Classifier | None, capabilities: Classifier) -> Failure:
+def _classify_one(error: BaseException, steps: Iterable[Classifier | None]) -> Failure:
     veto = permanent_veto(error)
     if veto is not None:
         return veto
     hint = longest_hint(chain(error))
-    for step in (user, capabilities, transport):
+    for step in steps:
         failure = None if step is None else _ask(step, error)
         if failure is not None:
-            kept = failure.wait_hint if failure.wait_hint is not None else hint
+            own = seconds_of(failure.wait_hint) or None  # a reset time in the past is no wait
+            kept = own if own is not None else hint
             return Failure(failure.category, None if failure.category is Category.PERMANENT else kept)
     return Failure(Category.UNKNOWN, hint)
 
 
 def _ask(step: Classifier, error: BaseException) -> Failure | None:
     try:
-        return step(error)
+        failure = step(error)
+        if failure is not None and not (isinstance(failure, Failure) and isinstance(failure.category, Category)):
+            raise TypeError(f"it gave {failure!r}; it must give a Failure with a Category, or None")
+        return failure
     except Exception:  # noqa: BLE001 - a classifier is foreign code; it is logged, the failure is still judged
         _log.exception("classifier %r failed on %s and is skipped", step, type(error).__name__)
         return None
 
 
-_TRANSPORT = (ConnectionError, TimeoutError, EOFError, socket.gaierror, socket.herror, ssl.SSLError)
+_TRANSPORT = (ConnectionError, TimeoutError, EOFError, socket.gaierror, socket.herror)
 
 
 _NETWORK_ERRNOS = frozenset(

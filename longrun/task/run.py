@@ -7,15 +7,16 @@ class Run:
     """Handed to work that takes an argument.
 
     *id* stays the same over the attempts of one run; *attempt* counts from 1; *deadline* is when this attempt is ended,
-    on the event loop's clock (``inf``: never).
+    on the event loop's clock (``inf``: never). *stopping* turns True when the runner drains: take on nothing new.
     """
 
-    __slots__ = ("attempt", "deadline", "id", "last_progress", "note", "task")
+    __slots__ = ("attempt", "deadline", "id", "last_progress", "note", "stopping", "task")
 
     def __init__(self, task: str, id: str) -> None:  # noqa: A002 - the field's own word
         self.task = task
         self.id = id
         self.attempt = 0
+        self.stopping = False
         self.deadline = math.inf
         self.last_progress: float | None = None
         self.note: str | None = None

@@ -261,7 +261,7 @@ class Runner:
         now = self._clock.now()
         events: Sequence[Event] = ()
         if interrupted:
-            verdict.interrupted(unit)
+            events = tuple(verdict.interrupted(unit, run, started, now))
         elif error is None:
             events = tuple(verdict.succeeded(unit, run, started, now, self._rng))
         else:
@@ -308,6 +308,8 @@ class Runner:
         self._stop_at = self._clock.now()
         self._drain_until = self._stop_at + self._stop_drain
         for unit in self._units.values():
+            if unit.run is not None:
+                unit.run.stopping = True
             if not unit.over and unit.phase != "running":
                 self._drop(unit)
         self._queue.clear()

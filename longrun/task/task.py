@@ -137,6 +137,11 @@ def _checked(
     if gate is not None and not isinstance(gate, Gate):
         raise ValueError(f"task {name!r}: gate is {gate!r}; give a Gate")
     parts = flatten([options])
+    for part in parts:
+        if not callable(part) and not isinstance(part, Part):
+            raise ValueError(
+                f"task {name!r}: option {part!r} is none; give retry.on rules or an async callable (call) -> result"
+            )
     return cls(
         name=name,
         work=work,

@@ -5,6 +5,7 @@ from random import Random
 
 from longrun.engine import GiveUp, RetryAfter
 from longrun.events import (
+    AttemptCancelled,
     AttemptFailed,
     AttemptSucceeded,
     DegradedEntered,
@@ -80,10 +81,11 @@ def failed(
         yield _degraded(unit, error, now)
 
 
-def interrupted(unit: Unit) -> None:
+def interrupted(unit: Unit, run: Run, started: float, now: float) -> Iterator[Event]:
     """The attempt was cancelled by the stop of the runner."""
     unit.run = None
     unit.move("stopped")
+    yield AttemptCancelled(unit.name, run.attempt, now - started, run.id)
 
 
 def _following(unit: Unit, interval: float, now: float) -> Next:

@@ -20,6 +20,10 @@ class Run(Protocol):
         """When this attempt is ended, on the monotonic clock of the event loop; ``inf`` when nothing ends it."""
 
     @property
+    def stopping(self) -> bool:
+        """True once the service drains: work that goes on for long finishes what it has and takes on nothing new."""
+
+    @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger bound to phase, resource, tenant and run id."""
 

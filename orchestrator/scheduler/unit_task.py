@@ -48,6 +48,10 @@ class UnitRun:
         return self._run.deadline
 
     @property
+    def stopping(self) -> bool:
+        return self._run.stopping
+
+    @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         if self._logger is None:
             logger = logging.getLogger(f"unit.{self._unit.id.resource}")

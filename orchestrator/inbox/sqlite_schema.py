@@ -1,0 +1,102 @@
+"""The tables of the wire format in SQLite, and what we add to them.
+
+Step 1 is the wire format as other programs create it, so a database of theirs passes it unchanged. The later steps add
+columns that have defaults, so their programs go on working, and exchange indexes, which are not part of the format.
+"""
+
+WIRE = """
+CREATE TABLE IF NOT EXISTS workflow_run (
+    id              TEXT PRIMARY KEY,
+    type            TEXT NOT NULL,
+    payload         TEXT NOT NULL,
+    status          TEXT NOT NULL DEFAULT 'pending'
+                    CHECK (status IN ('pending', 'leased', 'succeeded', 'failed', 'cancelled')),
+    priority        INTEGER NOT NULL DEFAULT 100,
+    run_at          TEXT NOT NULL DEFAULT (datetime('now')),
+    idempotency_key TEXT UNIQUE,
+    attempt         INTEGER NOT NULL DEFAULT 0,
+    max_attempts    INTEGER NOT NULL DEFAULT 3,
+    leased_by       TEXT,
+    lease_until     TEXT,
+    last_error      TEXT,
+    result          TEXT,
+    created_at      TEXT NOT NULL DEFAULT (datetime('now')),
+    updated_at      TEXT NOT NULL DEFAULT (datetime('now')),
+    deleted_at      TEXT
+);
+CREATE TABLE IF NOT EXISTS workflow_event (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    workflow_id TEXT NOT NULL REFERENCES workflow_run (id) ON DELETE CASCADE,
+    event_type  TEXT NOT NULL CHECK (event_type IN
+                ('created', 'leased', 'started', 'heartbeat', 'succeeded', 'failed', 'retried', 'cancelled')),
+    data        TEXT,
+    created_at  TEXT NOT NULL DEFAULT (datetime('now'))
+);
+CREATE TABLE IF NOT EXISTS workflow_registry (
+    id            TEXT PRIMARY KEY,
+    workflow_name TEXT NOT NULL UNIQUE,
+    intent_type   TEXT NOT NULL DEFAULT 'workflow',
+    runtime       TEXT NOT NULL CHECK (runtime IN ('go', 'python')),
+    is_enabled    INTEGER NOT NULL DEFAULT 1,
+    description   TEXT,
+    created_at    TEXT NOT NULL DEFAULT (datetime('now')),
+    updated_at    TEXT NOT NULL DEFAULT (datetime('now')),
+    deleted_at    TEXT
+);
+CREATE TABLE IF NOT EXISTS workflow_schedule (
+    id           TEXT PRIMARY KEY,
+    type         TEXT NOT NULL,
+    payload      TEXT NOT NULL DEFAULT '{}',
+    schedule     TEXT NOT NULL,
+    timezone     TEXT NOT NULL DEFAULT 'UTC',
+    next_run_at  TEXT NOT NULL,
+    last_run_at  TEXT,
+    enabled      INTEGER NOT NULL DEFAULT 1,
+    priority     INTEGER NOT NULL DEFAULT 100,
+    max_attempts INTEGER NOT NULL DEFAULT 3,
+    created_at   TEXT NOT NULL DEFAULT (datetime('now')),
+    updated_at   TEXT NOT NULL DEFAULT (datetime('now')),
+    deleted_at   TEXT
+);
+CREATE INDEX IF NOT EXISTS idx_workflow_run_type_status ON workflow_run (type, status, created_at DESC);
+CREATE INDEX IF NOT EXISTS idx_workflow_schedule_next_run ON workflow_schedule (next_run_at)
+    WHERE enabled = 1 AND deleted_at IS NULL;
+"""
+
+# A finished run stays as it is under writers that name no fence. Who reopens a run raises its fence, and may.
+FENCE = """
+ALTER TABLE workflow_run ADD COLUMN fence INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE workflow_run ADD COLUMN claims INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX orchestrator_run_claim ON workflow_run (priority, run_at, id, type)
+    WHERE status = 'pending' AND deleted_at IS NULL;
+CREATE INDEX orchestrator_run_age ON workflow_run (run_at, id, type) WHERE status = 'pending' AND deleted_at IS NULL;
+CREATE INDEX orchestrator_run_lease ON workflow_run (lease_until) WHERE status = 'leased';
+DROP INDEX IF EXISTS idx_workflow_run_claim;
+DROP INDEX IF EXISTS idx_workflow_run_type_prefix;
+DROP INDEX IF EXISTS idx_workflow_run_idempotency;
+DROP INDEX IF EXISTS idx_workflow_run_deleted_at;
+CREATE TRIGGER orchestrator_run_guard BEFORE UPDATE OF status ON workflow_run
+    WHEN OLD.status IN ('succeeded', 'failed', 'cancelled') AND NEW.fence = OLD.fence
+BEGIN
+    SELECT RAISE(IGNORE);
+END;
+"""
+
+# Events outlive a row that is moved elsewhere, and a purge deletes them itself.
+EVENTS_WITHOUT_FOREIGN_KEY = """
+CREATE TABLE orchestrator_event (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    workflow_id TEXT NOT NULL,
+    event_type  TEXT NOT NULL CHECK (event_type IN
+                ('created', 'leased', 'started', 'heartbeat', 'succeeded', 'failed', 'retried', 'cancelled')),
+    data        TEXT,
+    created_at  TEXT NOT NULL DEFAULT (datetime('now'))
+);
+INSERT INTO orchestrator_event SELECT id, workflow_id, event_type, data, created_at FROM workflow_event;
+DROP TABLE workflow_event;
+ALTER TABLE orchestrator_event RENAME TO workflow_event;
+CREATE INDEX orchestrator_event_run ON workflow_event (workflow_id, id);
+"""
+
+STEPS = (WIRE, FENCE, EVENTS_WITHOUT_FOREIGN_KEY)
+"""Only ever added to: a step that was released is never changed."""

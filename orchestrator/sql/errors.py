@@ -1,0 +1,182 @@
+"""Errors of the database, and the translation of SQLite's own.
+
+    Exception
+     └─ SqlError                the database cannot do what was asked; ``where`` names it
+         ├─ DatabaseBusy        another process holds the write lock                            retryable
+         ├─ DiskFull            no room for the write; nothing of it was stored                 retryable
+         ├─ DiskFailing         the operating system could not read or write                    retryable
+         ├─ DatabaseReadOnly    the file or its folder refuses writes                           permanent
+         ├─ DatabaseUnopenable  the path cannot be opened as a file                             permanent
+         ├─ DatabaseCorrupt     the file is damaged or no SQLite database; it is left untouched permanent
+         ├─ DatabaseInUse       another service runs on this file; ``pid`` names it             permanent
+         ├─ SchemaNewer         the tables were written by newer code                           permanent
+         ├─ MigrationFailed     a migration step was refused and rolled back                    permanent
+         ├─ DatabaseClosed      used after it was closed                                        permanent
+         └─ DatabaseUrlError    (also a ValueError) the connection URL cannot be understood     permanent
+
+``retryable`` and ``permanent`` are the plain attributes of :mod:`orchestrator.contracts.errors`. Two kinds of error of
+:mod:`sqlite3` are not translated, for they speak of the statement and not of the database: a wrong statement and a
+violated constraint reach the caller as they are.
+"""
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class SqlError(Exception):
+    """The database cannot do what was asked; *where* is its path."""
+
+    def __init__(self, message: str, where: str) -> None:
+        super().__init__(message)
+        self.where = where
+
+
+class DatabaseBusy(SqlError):
+    """Another process held the write lock for longer than the busy timeout. Try again."""
+
+    retryable = True
+
+
+class DiskFull(SqlError):
+    """There was no room for the write, which was rolled back. Goes on by itself when there is room again."""
+
+    retryable = True
+
+
+class DiskFailing(SqlError):
+    """The operating system could not read or write the file."""
+
+    retryable = True
+
+
+class DatabaseReadOnly(SqlError):
+    """The file or its folder refuses writes."""
+
+    permanent = True
+
+
+class DatabaseUnopenable(SqlError):
+    """The path cannot be opened as a database file."""
+
+    permanent = True
+
+
+class DatabaseCorrupt(SqlError):
+    """The file is damaged, or no SQLite database at all. It is never overwritten or deleted."""
+
+    permanent = True
+
+
+class DatabaseInUse(SqlError):
+    """Another service runs on this file: process *pid*, or None when it has not yet said its own."""
+
+    permanent = True
+
+    def __init__(self, message: str, where: str, pid: int | None) -> None:
+        super().__init__(message, where)
+        self.pid = pid
+
+
+class SchemaNewer(SqlError):
+    """The tables of *battery* are at version *found*, and this code knows *known*. Nothing was changed."""
+
+    permanent = True
+
+    def __init__(self, where: str, battery: str, found: int, known: int) -> None:
+        super().__init__(
+            f"the {battery!r} tables in {where} are at version {found}, but this release knows version {known} only; "
+            "start the newer release, or restore the backup made before it was installed",
+            where,
+        )
+        self.battery = battery
+        self.found = found
+        self.known = known
+
+
+class MigrationFailed(SqlError):
+    """Step *version* of *battery* was refused by the database and rolled back."""
+
+    permanent = True
+
+    def __init__(self, where: str, battery: str, version: int, reason: str) -> None:
+        super().__init__(
+            f"migration {version} of {battery!r} failed in {where} and was rolled back: {reason}; "
+            "the tables are as they were, see whether something else created tables of the same name",
+            where,
+        )
+        self.battery = battery
+        self.version = version
+
+
+class DatabaseClosed(SqlError):
+    """The database was used outside its ``async with``."""
+
+    permanent = True
+
+
+class DatabaseUrlError(SqlError, ValueError):
+    """The connection URL cannot be understood; *where* is the URL without a password."""
+
+    permanent = True
+
+
+@contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Raise the errors of :mod:`sqlite3` and of the file system as those of this tree, with *where* in their text."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        translation = from_sqlite(error, where)
+        if translation is None:
+            raise
+        raise translation from error
+    except OSError as error:
+        raise from_os(error, where) from error
+
+
+def from_sqlite(error: sqlite3.Error, where: str) -> SqlError | None:
+    """What *error* says of the database; None when it speaks of the statement alone."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return None
+    known = _BY_CODE.get(code & 0xFF)  # the low byte is the primary code
+    if known is None:
+        return None
+    kind, remedy = known
+    return kind(f"{where}: {error}; {remedy}", where)
+
+
+def from_os(error: OSError, where: str) -> SqlError:
+    """What an error of the file system says of the database."""
+    code = {errno.ENOSPC: sqlite3.SQLITE_FULL, errno.EDQUOT: sqlite3.SQLITE_FULL, errno.EIO: sqlite3.SQLITE_IOERR}.get(
+        error.errno or 0, sqlite3.SQLITE_CANTOPEN
+    )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        code = sqlite3.SQLITE_READONLY
+    kind, remedy = _BY_CODE[code]
+    return kind(f"{where}: {error.strerror or error}; {remedy}", where)
+
+
+_READ_ONLY = (DatabaseReadOnly, "make the file and its folder writable for this user (WAL needs both)")
+_CORRUPT = (
+    DatabaseCorrupt,
+    "the file was left untouched: keep a copy, then restore a backup or recover it with the sqlite3 shell (.recover)",
+)
+_BUSY = (
+    DatabaseBusy,
+    "another process is writing; it is tried again, and a long transaction elsewhere should be ended",
+)
+
+_BY_CODE: dict[int, tuple[type[SqlError], str]] = {
+    sqlite3.SQLITE_BUSY: _BUSY,
+    sqlite3.SQLITE_LOCKED: _BUSY,
+    sqlite3.SQLITE_FULL: (DiskFull, "nothing of this write was stored; free space on that disk or enlarge it"),
+    sqlite3.SQLITE_IOERR: (DiskFailing, "see the system log for the disk, and the mount for network trouble"),
+    sqlite3.SQLITE_READONLY: _READ_ONLY,
+    sqlite3.SQLITE_PERM: _READ_ONLY,
+    sqlite3.SQLITE_CANTOPEN: (DatabaseUnopenable, "give the path of a file in a folder that exists or can be made"),
+    sqlite3.SQLITE_CORRUPT: _CORRUPT,
+    sqlite3.SQLITE_NOTADB: _CORRUPT,
+}

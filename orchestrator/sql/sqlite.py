@@ -1,0 +1,184 @@
+"""One SQLite file as the service's database."""
+
+import os
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import TypeVar
+
+import anyio
+from anyio import CapacityLimiter, to_thread
+
+from orchestrator.contracts import Connection
+from orchestrator.sql import lock, migrations
+from orchestrator.sql.errors import DatabaseClosed, DatabaseCorrupt, translated
+from orchestrator.sql.url import MEMORY
+
+T = TypeVar("T")
+
+_HEADER = b"SQLite format 3\0"
+
+#: Files up to this size are checked page by page when opened: some tenths of a second at most.
+CHECKED_UP_TO = 64 * 1024 * 1024
+
+
+class SqliteDatabase:
+    """The port :class:`orchestrator.contracts.Database` on one SQLite file. Made by :meth:`open`.
+
+    One connection, used by one worker thread at a time. A unit of work that has begun is finished whatever is
+    cancelled meanwhile, so no transaction is ever left open; one that still waits for its turn is not begun.
+
+    The journal is WAL with ``synchronous=FULL``: with NORMAL a power cut takes the last commits with it, and what was
+    reported as stored must stay stored. Writers that come together share that cost by sharing a transaction.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, where: str, now: Callable[[], datetime]) -> None:
+        self._connection = connection
+        self._now = now
+        self._turn = CapacityLimiter(1)
+        self._in_use = Lock()  # a task cancelled from outside anyio gives up its turn while its thread still works
+        self._closed = False
+        self.where = where
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        path: str | Path,
+        *,
+        exclusive: bool = False,
+        busy_timeout: float = 5.0,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> AsyncIterator["SqliteDatabase"]:
+        """The database at *path*, made with its folders when missing; ``":memory:"`` lives as long as the block.
+
+        *exclusive* takes the lock of a service beside the file; those who only submit share the file without it.
+        *busy_timeout*: seconds to wait for another process's write. Raises :class:`SqlError`.
+        """
+        where = MEMORY if str(path) == MEMORY else os.path.abspath(path)  # noqa: ASYNC240 - reads nothing
+        with ExitStack() as stack:
+            connection = await to_thread.run_sync(_open, stack, where, exclusive, busy_timeout)
+            database = cls(connection, where, now)
+            try:
+                yield database
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await to_thread.run_sync(database._close, limiter=database._turn)
+
+    async def transaction(self, work: Callable[[Connection], T]) -> T:
+        """Run *work* in one write transaction: committed when it returns, rolled back when it raises."""
+        return await to_thread.run_sync(self._transaction, work, limiter=self._turn)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run *work* on one consistent view of the database; it cannot write."""
+        return await to_thread.run_sync(self._read, work, limiter=self._turn)
+
+    async def migrate(self, battery: str, steps: Sequence[str]) -> None:
+        """Bring the tables of *battery* to version ``len(steps)``. Raises SchemaNewer and MigrationFailed."""
+        await to_thread.run_sync(self._migrate, battery, steps, limiter=self._turn)
+
+    def _transaction(self, work: Callable[[Connection], T]) -> T:
+        with self._in_use, translated(self.where):
+            connection = self._opened()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:  # SQLite may have rolled back by itself, when the disk is full
+                    connection.execute("ROLLBACK")
+                raise
+            return result
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        with self._in_use, translated(self.where):
+            connection = self._opened()
+            connection.execute("PRAGMA query_only = ON")
+            try:
+                connection.execute("BEGIN")
+                return work(connection)
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                connection.execute("PRAGMA query_only = OFF")
+
+    def _migrate(self, battery: str, steps: Sequence[str]) -> None:
+        with self._in_use, translated(self.where):
+            migrations.apply(self._opened(), self.where, battery, steps, self._now)
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._closed:
+            raise DatabaseClosed(f"{self.where} is closed; use it inside its 'async with' block only", self.where)
+        return self._connection
+
+    def _close(self) -> None:
+        with self._in_use, translated(self.where):
+            self._closed = True
+            self._connection.close()
+
+    def __repr__(self) -> str:
+        return f"<SqliteDatabase {self.where}{': closed' if self._closed else ''}>"
+
+
+def _open(stack: ExitStack, where: str, exclusive: bool, busy_timeout: float) -> sqlite3.Connection:
+    path = None if where == MEMORY else Path(where)
+    with translated(where):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _look_at_header(path)
+            if exclusive:
+                stack.enter_context(lock.held(path.resolve()))
+        connection = sqlite3.connect(where, timeout=busy_timeout, isolation_level=None, check_same_thread=False)
+        try:
+            _prepare(connection, path, busy_timeout)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path | None, busy_timeout: float) -> None:
+    connection.row_factory = sqlite3.Row
+    _write_ahead(connection, busy_timeout)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    if path is not None and path.stat().st_size <= CHECKED_UP_TO:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise _corrupt(str(path), str(found))
+    connection.execute("BEGIN IMMEDIATE")  # a file that refuses writes is found out now, not at the first intent
+    connection.execute("ROLLBACK")
+
+
+def _write_ahead(connection: sqlite3.Connection, busy_timeout: float) -> None:
+    # Two processes that switch a new file to WAL together: one is told "busy" at once, the busy timeout is not used.
+    for wait in (0.01,) * round(busy_timeout / 0.01):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            time.sleep(wait)
+        else:
+            return
+    connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _look_at_header(path: Path) -> None:
+    # SQLite takes a short foreign file for an empty database and would write over it.
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as file:
+            if file.read(len(_HEADER)) != _HEADER:
+                raise _corrupt(str(path), "the file does not begin as an SQLite database")
+
+
+def _corrupt(where: str, found: str) -> DatabaseCorrupt:
+    return DatabaseCorrupt(
+        f"{where}: {found}; the file was left untouched: keep a copy, then restore a backup, recover it with the "
+        "sqlite3 shell (.recover), or give another path",
+        where,
+    )
