@@ -1,0 +1,1 @@
+"""The reference application: GitHub repositories as tenants."""
