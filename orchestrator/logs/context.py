@@ -1,0 +1,60 @@
+"""What a log line belongs to: phase, resource, tenant, run. Bound once, on every line that is written inside."""
+
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
+
+from orchestrator.logs.record import STANDARD
+
+_NOTHING: Mapping[str, object] = MappingProxyType({})
+_context: ContextVar[Mapping[str, object]] = ContextVar("log_context", default=_NOTHING)
+
+
+def current() -> Mapping[str, object]:
+    """The fields bound here and now, read-only."""
+    return _context.get()
+
+
+@contextmanager
+def bind(**fields: object) -> Iterator[None]:
+    """Put *fields* on every line logged inside, in this task and in those it starts; None takes a field off.
+
+    Enter and leave it in the same task. Raises ValueError for a name that log records use themselves.
+    """
+    taken = sorted(STANDARD.intersection(fields))
+    if taken:
+        raise ValueError(f"{', '.join(taken)} cannot be bound: log records have it already; choose another name")
+    merged = {**_context.get(), **fields}
+    token = _context.set(MappingProxyType({name: value for name, value in merged.items() if value is not None}))
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+class ContextFilter(logging.Filter):
+    """Gives each record what is bound where it is logged, and the ids of the active span. ``extra=`` goes first."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass, completed."""
+        for name, value in {**_context.get(), **_span()}.items():
+            if not hasattr(record, name):
+                setattr(record, name, value)
+        return True
+
+
+def _span() -> dict[str, object]:
+    """Trace and span id when OpenTelemetry is in use already; it is not imported for this."""
+    trace = sys.modules.get("opentelemetry.trace")
+    if trace is None:
+        return {}
+    try:
+        context = trace.get_current_span().get_span_context()
+        if not context.is_valid:
+            return {}
+    except AttributeError:  # half imported, on another thread
+        return {}
+    return {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}

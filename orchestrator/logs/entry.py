@@ -1,0 +1,74 @@
+"""A log record as both formats write it: fields in a fixed order, every value bounded."""
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from orchestrator.logs.record import extra_of, failure_of, message_of, shown
+from orchestrator.logs.text import bounded
+
+#: Fields that every line carries when they are known, in this order.
+KNOWN = ("service", "phase", "resource", "tenant", "run_id", "trace_id", "span_id")
+
+# Docker and containerd cut lines at 16 KiB; these bounds keep an ordinary line below it.
+LONGEST_MESSAGE = 4096
+LONGEST_FAILURE = 8192
+LONGEST_VALUE = 1024
+_MOST_ITEMS = 50
+_DEEPEST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """*fields*: the known ones first, then what the caller added, as plain JSON values."""
+
+    time: datetime
+    level: str
+    logger: str
+    message: str
+    fields: dict[str, object]
+    failure: str
+
+
+def entry_of(record: logging.LogRecord, service: str) -> Entry:
+    """Everything that *record* says."""
+    extra = extra_of(record)
+    message = bounded(message_of(record), LONGEST_MESSAGE)
+    repeated = extra.pop("repeated", None)
+    if repeated is not None:
+        message += f" (repeated {repeated} times in {extra.pop('repeated_within', '?')} s)"
+        extra["repeated"] = repeated
+    extra.setdefault("service", service)
+    fields = {name: extra.pop(name) for name in KNOWN if extra.get(name) not in (None, "")}
+    for name in KNOWN:
+        extra.pop(name, None)
+    fields.update(extra)
+    failure = failure_of(record)
+    if record.stack_info:
+        failure = f"{failure}\n{record.stack_info}".lstrip("\n")
+    return Entry(
+        time=datetime.fromtimestamp(record.created, UTC),
+        level=record.levelname.lower(),
+        logger=record.name,
+        message=message,
+        fields={bounded(str(name), 80): plain(value) for name, value in fields.items()},
+        failure=bounded(failure, LONGEST_FAILURE),
+    )
+
+
+def plain(value: object, depth: int = 0) -> object:
+    """*value* as JSON can say it, bounded in length, number and depth; anything else is its ``str``."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value) if -(2**63) <= value < 2**64 else bounded(hex(value), LONGEST_VALUE)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(float(value))
+    if depth < _DEEPEST and isinstance(value, Mapping):
+        items = list(value.items())[:_MOST_ITEMS]
+        return {bounded(shown(key), 80): plain(below, depth + 1) for key, below in items}
+    if depth < _DEEPEST and isinstance(value, list | tuple | set | frozenset):
+        return [plain(below, depth + 1) for below in list(value)[:_MOST_ITEMS]]
+    return bounded(shown(value), LONGEST_VALUE)

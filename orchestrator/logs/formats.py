@@ -1,0 +1,63 @@
+"""The two formats of a line: JSON for machines, columns for people."""
+
+import json
+import logging
+
+from orchestrator.logs.entry import entry_of
+from orchestrator.logs.text import one_line
+
+_RESERVED = ("ts", "level", "logger", "message", "exc_info")
+_COLOURS = {"debug": "2", "warning": "33", "error": "31", "critical": "1;31"}
+_SHORT = {"warning": "warn", "critical": "crit"}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object on one line, ASCII only: no text in it can end the line or start another."""
+
+    def __init__(self, service: str = "") -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its newline. Keys: ts, level, logger, message, then context and extra fields."""
+        entry = entry_of(record, self._service)
+        line: dict[str, object] = {
+            "ts": entry.time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": entry.level,
+            "logger": entry.logger,
+            "message": entry.message,
+        }
+        for name, value in entry.fields.items():
+            line[f"extra_{name}" if name in _RESERVED else name] = value
+        if entry.failure:
+            line["exc_info"] = entry.failure
+        return json.dumps(line, allow_nan=False)
+
+
+class ConsoleFormatter(logging.Formatter):
+    """``18:36:07.123 warn  message  tenant=... resource=...`` in UTC; a traceback follows, each line marked ``|``.
+
+    The service is left out: on a terminal one knows it.
+    """
+
+    def __init__(self, *, colour: bool = False) -> None:
+        super().__init__()
+        self._colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, with a marked line for each line of a traceback."""
+        entry = entry_of(record, "")
+        level = f"{one_line(_SHORT.get(entry.level, entry.level)):<5}"
+        if self._colour and entry.level in _COLOURS:
+            level = f"\x1b[{_COLOURS[entry.level]}m{level}\x1b[0m"
+        time = f"{entry.time:%H:%M:%S}.{entry.time.microsecond // 1000:03d}"
+        fields = [f"{one_line(name)}={_word(value)}" for name, value in entry.fields.items()]
+        lines = ["  ".join([f"{time} {level}", one_line(entry.message), *([" ".join(fields)] if fields else [])])]
+        lines.extend(f"    | {one_line(line)}" for line in entry.failure.splitlines())
+        return "\n".join(lines)
+
+
+def _word(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    quoted = not text or any(sign.isspace() or sign in "=\"'" for sign in text)
+    return one_line(json.dumps(text, ensure_ascii=False) if quoted and isinstance(value, str) else text)
