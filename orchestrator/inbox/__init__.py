@@ -22,6 +22,7 @@ from orchestrator.inbox.handlers import Handler, Handlers, handler
 from orchestrator.inbox.inbox import Inbox
 from orchestrator.inbox.intent import Intent
 from orchestrator.inbox.machine import Move, State
+from orchestrator.inbox.module import InboxModule
 from orchestrator.inbox.poller import Poller
 from orchestrator.inbox.records import Event, Page, RunRecord, Stats
 from orchestrator.inbox.store import Store
@@ -37,6 +38,7 @@ __all__ = [
     "IllegalMove",
     "Inbox",
     "InboxError",
+    "InboxModule",
     "Intent",
     "InvalidHandler",
     "InvalidIntent",

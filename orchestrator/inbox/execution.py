@@ -9,6 +9,7 @@ import anyio
 
 from orchestrator.contracts import JsonValue
 from orchestrator.inbox.records import Claimed, Hold
+from orchestrator.logs import BoundLogger
 
 #: Why a handler is stopped: its lease went to somebody else, its run was cancelled, or its poller stops.
 StopReason: TypeAlias = Literal["lost", "cancelled", "drain"]
@@ -37,7 +38,7 @@ class Execution:
         self._deadline = math.inf
         self._payload: JsonValue = None
         fields = {"phase": "worker", "resource": claimed.type, "tenant": None, "run_id": claimed.hold.run_id}
-        self._logger = logging.LoggerAdapter(logger, {**fields, "attempt": claimed.failures + 1})
+        self._logger = BoundLogger(logger, {**fields, "attempt": claimed.failures + 1})
 
     @property
     def hold(self) -> Hold:

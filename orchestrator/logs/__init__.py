@@ -3,6 +3,7 @@
 Everything logs with ``logging.getLogger(__name__)``; :func:`configure` is called once, by the command line.
 """
 
+from orchestrator.logs.bound import BoundLogger
 from orchestrator.logs.configuration import Format, configure
 from orchestrator.logs.context import ContextFilter, bind, current
 from orchestrator.logs.folding import Folding
@@ -13,6 +14,7 @@ from orchestrator.logs.text import one_line
 
 __all__ = [
     "MASK",
+    "BoundLogger",
     "ConsoleFormatter",
     "ContextFilter",
     "Folding",

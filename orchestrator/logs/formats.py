@@ -8,6 +8,7 @@ from orchestrator.logs.text import one_line
 
 _RESERVED = ("ts", "level", "logger", "message", "exc_info")
 _COLOURS = {"debug": "2", "warning": "33", "error": "31", "critical": "1;31"}
+_DETAILS = ("phase", "run_id", "trace_id", "span_id")
 _SHORT = {"warning": "warn", "critical": "crit"}
 
 
@@ -37,7 +38,7 @@ class JsonFormatter(logging.Formatter):
 class ConsoleFormatter(logging.Formatter):
     """``18:36:07.123 warn  message  tenant=... resource=...`` in UTC; a traceback follows, each line marked ``|``.
 
-    The service is left out: on a terminal one knows it.
+    The service is left out: on a terminal one knows it. Lines below a warning leave out the ids of runs and spans too.
     """
 
     def __init__(self, *, colour: bool = False) -> None:
@@ -51,7 +52,9 @@ class ConsoleFormatter(logging.Formatter):
         if self._colour and entry.level in _COLOURS:
             level = f"\x1b[{_COLOURS[entry.level]}m{level}\x1b[0m"
         time = f"{entry.time:%H:%M:%S}.{entry.time.microsecond // 1000:03d}"
-        fields = [f"{one_line(name)}={_word(value)}" for name, value in entry.fields.items()]
+        hidden = _DETAILS if record.levelno < logging.WARNING else ()
+        shown = ((name, value) for name, value in entry.fields.items() if name not in hidden)
+        fields = [f"{one_line(name)}={_word(value)}" for name, value in shown]
         lines = ["  ".join([f"{time} {level}", one_line(entry.message), *([" ".join(fields)] if fields else [])])]
         lines.extend(f"    | {one_line(line)}" for line in entry.failure.splitlines())
         return "\n".join(lines)

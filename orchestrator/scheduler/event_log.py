@@ -20,6 +20,7 @@ from longrun.events import (
     TaskFinished,
     TicksSkipped,
 )
+from longrun.failure.category import Category
 from orchestrator.planner import TaskId, TaskIdError
 from orchestrator.scheduler.outcome import described
 
@@ -37,7 +38,7 @@ _LEVELS: Mapping[type[Event], int] = {
     StopRequested: logging.INFO,
     TaskFailed: logging.ERROR,
     TaskFinished: logging.INFO,
-    TicksSkipped: logging.INFO,
+    TicksSkipped: logging.DEBUG,
 }
 
 
@@ -51,6 +52,8 @@ class EventLog:
         level = _LEVELS.get(type(event), logging.DEBUG)
         if isinstance(event, TaskFinished) and event.subject.startswith("preflight:"):
             level = logging.DEBUG  # the progress of phase 1 tells them by the dozen
+        if isinstance(event, RetryScheduled) and event.category is Category.UNKNOWN:
+            level = logging.DEBUG  # degraded.entered and degraded.ongoing say it
         if not self._logger.isEnabledFor(level):
             return
         self._logger.log(level, event.name, extra={**_place(event.subject), **_fields(event)})

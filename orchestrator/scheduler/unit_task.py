@@ -1,12 +1,13 @@
 """From a unit of the plan to a task of the runner."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
 
 from longrun import Gate, Run, Task
 from longrun.task.gate import spread
 from orchestrator.contracts.specs import GlobalWorkerSpec, WorkerSpec
-from orchestrator.logs import bind
+from orchestrator.logs import BoundLogger, bind
 from orchestrator.planner import Unit
 
 #: First runs are spread over this many seconds at most: a worker with a long interval still starts soon.
@@ -23,6 +24,13 @@ class Gates:
         """The gate of *unit*, or None."""
         key = unit.spec.gate
         return None if key is None else self._gates.setdefault(key, Gate(key))
+
+
+class _UnitLogger(logging.LoggerAdapter[logging.Logger]):
+    """Adds the unit's place to the fields of each line; the plain adapter would drop those of the line."""
+
+    def process(self, msg: object, kwargs: MutableMapping[str, Any]) -> tuple[object, MutableMapping[str, Any]]:
+        return msg, {**kwargs, "extra": {**(self.extra or {}), **(kwargs.get("extra") or {})}}
 
 
 class UnitRun:
@@ -55,7 +63,7 @@ class UnitRun:
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         if self._logger is None:
             logger = logging.getLogger(f"unit.{self._unit.id.resource}")
-            self._logger = logging.LoggerAdapter(logger, context(self._unit, self._run.id))
+            self._logger = BoundLogger(logger, context(self._unit, self._run.id))
         return self._logger
 
     def progress(self, note: str | None = None) -> None:
