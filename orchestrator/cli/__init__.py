@@ -1,0 +1,1 @@
+"""The command line. Parsing imports the standard library only; a command imports what it needs when it runs."""

@@ -1,0 +1,38 @@
+"""Tenants completed with what only storage knows, asked for once."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+
+
+class Resolution:
+    """The completed tenants of one module: asked for before a tenant's first worker run, then kept.
+
+    Only success is kept: a failed lookup fails the run that asked, and the next run asks again. Units of one tenant
+    that start together ask once. Tenants are told apart by their text, which is their identity.
+    """
+
+    def __init__(self, resolve: Callable[[Any], Awaitable[object]]) -> None:
+        self._resolve = resolve
+        self._known: dict[str, object] = {}
+        self._asking: dict[str, anyio.Lock] = {}
+
+    async def of(self, text: str, tenant: object) -> object:
+        """The completed *tenant*, which *text* names. Raises what the lookup raises."""
+        if text in self._known:
+            return self._known[text]
+        asking = self._asking.setdefault(text, anyio.Lock())
+        async with asking:
+            if text not in self._known:
+                self._known[text] = await self._resolve(tenant)
+        self._asking.pop(text, None)
+        return self._known[text]
+
+    def forget(self, text: str) -> None:
+        """Ask again at the tenant's next run: it left, or its preflights are run anew."""
+        self._known.pop(text, None)
+        self._asking.pop(text, None)
+
+    def __repr__(self) -> str:
+        return f"<Resolution: {len(self._known)} tenants known>"

@@ -1,0 +1,82 @@
+"""Units: one spec for one tenant, small enough that a hundred thousand of them cost nothing."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+from orchestrator.contracts.run import Run
+from orchestrator.contracts.specs import AnySpec
+from orchestrator.planner.errors import WorkNotAsync
+from orchestrator.planner.identity import PhaseName, TaskId
+from orchestrator.planner.resolution import Resolution
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """One spec as a module declared it; the units of all its tenants share it.
+
+    *module* is the name the module is registered under, *declared_by* the class whose ``task_spec()`` gave the spec.
+    """
+
+    phase: PhaseName
+    spec: AnySpec
+    module: str
+    declared_by: str
+    per_tenant: bool
+    takes_run: bool
+    resolution: Resolution = field(repr=False, compare=False)
+
+    def unit(self, text: str | None, tenant: object) -> "Unit":
+        """The unit of this spec for *tenant*, which *text* names; ``(None, None)`` when it belongs to none."""
+        return Unit(TaskId(self.phase, self.spec.resource, text), self, tenant)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One spec for one tenant: what the scheduler runs. It holds no closure; one is made for each run."""
+
+    id: TaskId
+    declaration: Declaration = field(repr=False, compare=False)
+    tenant: object = field(repr=False, compare=False)
+
+    @property
+    def phase(self) -> PhaseName:
+        """When it runs: ``"preflight"`` once before all workers, ``"worker"`` for ever."""
+        return self.id.phase
+
+    @property
+    def spec(self) -> AnySpec:
+        """What the domain declared."""
+        return self.declaration.spec
+
+    @property
+    def module(self) -> str:
+        """The name its module is registered under."""
+        return self.declaration.module
+
+    async def work(self, run: Run) -> None:
+        """One run of the domain's work.
+
+        A worker receives its tenant completed by the module's ``resolve``; a preflight receives it as configured,
+        because a preflight may be what stores the things that ``resolve`` looks up. *run* is passed on when the work
+        asks for it. Raises what the work or the lookup raises; WorkNotAsync when the work is no async function.
+        """
+        arguments: list[object] = []
+        if self.declaration.per_tenant:
+            arguments.append(await self._completed())
+        if self.declaration.takes_run:
+            arguments.append(run)
+        call = cast("Callable[..., Awaitable[None]]", self.spec.work)
+        outcome = call(*arguments)
+        if not inspect.isawaitable(outcome):
+            raise WorkNotAsync(
+                f"{self.id}: its work returned {type(outcome).__name__}, which cannot be awaited; "
+                f"make the work that {self.declaration.declared_by} declares an async function"
+            )
+        await outcome
+
+    async def _completed(self) -> object:
+        if self.phase == "preflight" or self.id.tenant is None:
+            return self.tenant
+        return await self.declaration.resolution.of(self.id.tenant, self.tenant)
