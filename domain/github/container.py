@@ -1,9 +1,8 @@
 """The composition root: which adapter stands behind which port."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from dependency_injector import providers
 
@@ -22,59 +21,14 @@ from domain.github.outbox_relay import OutboxRelay
 from domain.github.ports import Explainer
 from domain.github.repository_validator import RepositoryValidator
 from domain.github.rules import RuleExplainer
-from domain.github.settings import ExplainerSection, GithubSettings, SandboxSection, StateSection
+from domain.github.settings import ExplainerSection, GithubSettings, SandboxSection
 from orchestrator import Container, Managed
-from orchestrator.contracts import Connection
 from orchestrator.inbox import Handlers, Inbox, Poller
 from orchestrator.inbox.module import InboxModule
-from orchestrator.sql import SqliteDatabase, sqlite_path
-
-T = TypeVar("T")
+from orchestrator.sql import StateDatabase
 
 #: All units of the one token wait out its limits together.
 GATE = "github-token"
-
-
-class State:
-    """The service's database, opened under an exclusive lock, with the tables of the inbox and our own."""
-
-    def __init__(self, section: StateSection) -> None:
-        self._path = sqlite_path(section.url)
-        self._database: SqliteDatabase | None = None
-        self._open = AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        self._database = await self._open.enter_async_context(SqliteDatabase.open(self._path, exclusive=True))
-        try:
-            await self._database.migrate(BATTERY, MIGRATIONS)
-            await Inbox.over(self._database).migrate()
-        except BaseException:
-            await self._open.aclose()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        return await self._open.__aexit__(kind, error, trace)
-
-    async def transaction(self, work: Callable[[Connection], T]) -> T:
-        """As :class:`orchestrator.contracts.Database`."""
-        return await self._opened.transaction(work)
-
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """As :class:`orchestrator.contracts.Database`."""
-        return await self._opened.read(work)
-
-    async def migrate(self, battery: str, steps: Sequence[str]) -> None:
-        """As :class:`orchestrator.contracts.Database`."""
-        await self._opened.migrate(battery, steps)
-
-    @property
-    def _opened(self) -> SqliteDatabase:
-        if self._database is None:
-            raise RuntimeError(f"the database {self._path} is not open yet; the service opens it before any work")
-        return self._database
 
 
 class ChosenExplainer:
@@ -138,7 +92,7 @@ class GithubContainer(Container):
     throttle = providers.Singleton(Throttle, config.github.min_interval)
     github = Managed(github_of, settings, upstream, throttle)
     explainer = Managed(ChosenExplainer, config.explainer)
-    database = Managed(State, config.state)
+    database = Managed(StateDatabase, config.state.url, {BATTERY: MIGRATIONS})
     inbox = providers.Singleton(Inbox.over, database)
 
     repositories = providers.Singleton(SqlRepositories)
@@ -171,6 +125,15 @@ class GithubContainer(Container):
             repositories,
         ),
         inbox=providers.Singleton(
-            InboxModule, inbox, providers.Singleton(Poller, inbox, providers.Callable(handlers_of, issue_explainer))
+            InboxModule,
+            inbox,
+            providers.Singleton(
+                Poller,
+                inbox,
+                providers.Callable(handlers_of, issue_explainer),
+                lease=config.inbox.lease,
+                poll_interval=config.inbox.poll_interval,
+                concurrency=config.inbox.concurrency,
+            ),
         ),
     )

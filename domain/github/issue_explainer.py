@@ -103,6 +103,7 @@ class IssueExplainer:
             comment = await self._github.comment(repository, issue.number, body_of(explanation))
         except Missing as gone:
             return _skipped(run, f"issue is gone ({gone.status})")
+        run.logger.info("issue.explained", extra={"issue": f"{repository}#{issue.number}", "by": explanation.by})
         return {"outcome": "commented", "comment": comment.id, "by": explanation.by}
 
     async def _explained(self, run: IntentRun, repository: Repository, number: int) -> str | None:
@@ -139,5 +140,5 @@ def _subject(payload: JsonValue) -> tuple[Repository, int]:
 
 
 def _skipped(run: IntentRun, reason: str | None) -> JsonValue:
-    run.logger.info("explanation.skipped", extra={"reason": reason})
+    run.logger.debug("explanation.skipped", extra={"reason": reason})
     return {"outcome": "skipped", "reason": reason}

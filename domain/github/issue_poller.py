@@ -41,6 +41,8 @@ class IssuePoller:
             run.logger.debug("issues.not_modified")
             return
         emitted = await self._database.transaction(lambda db: self._store(db, repository_id, cursor, page))
+        if emitted:
+            run.logger.info("issues.changed", extra={"changed": emitted, "page": cursor.page})
         run.progress(f"page {cursor.page} since {cursor.since}: {len(page.issues)} issues, {emitted} changed")
 
     def _store(self, db: Connection, repository_id: int, cursor: Cursor, page: IssuePage) -> int:

@@ -53,6 +53,8 @@ class OutboxRelay:
         handed, dead = await self._database.transaction(lambda db: self._batch_in(db, repository, repository_id))
         for row, reason in dead:
             run.logger.error("outbox.row_dead", extra={"row": row.id, "topic": row.topic, "reason": reason})
+        if handed:
+            run.logger.info("issues.relayed", extra={"count": handed})
         run.progress(f"{handed} rows handed over, {len(dead)} dead")
 
     def _batch_in(

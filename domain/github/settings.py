@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from domain.github.entities import Repository
 from domain.github.errors import InvalidRepository
-from orchestrator.settings import Interval, Seconds, Secret, Section, Settings
+from orchestrator.settings import InboxSection, Interval, Seconds, Secret, Section, Settings
 
 _STATE = re.compile(r"sqlite3?://.+", re.IGNORECASE)
 
@@ -137,6 +137,7 @@ class GithubSettings(Settings):
 
     github: GithubSection
     explainer: ExplainerSection = ExplainerSection()
+    inbox: InboxSection = InboxSection()
     state: StateSection = StateSection()
     sandbox: SandboxSection = SandboxSection()
 

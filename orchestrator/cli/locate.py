@@ -153,7 +153,7 @@ def _service_class(module: ModuleType, attribute: str, named: Named) -> "type[Se
     try:
         found = getattr(module, attribute)
     except AttributeError:
-        near = get_close_matches(attribute, services or list(vars(module)), 1)
+        near = get_close_matches(attribute, services or list(vars(module)), 1, 0.5)
         hint = f"; did you mean {near[0]!r}?" if near else offer
         raise LocateError(f"{where}: module {module.__name__!r} has no {attribute!r}{hint}") from None
     if not _is_service(found, Service):

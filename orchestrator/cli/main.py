@@ -97,7 +97,15 @@ class _Version(argparse.Action):
         values: object,  # noqa: ARG002 - the signature is argparse's
         option_string: str | None = None,  # noqa: ARG002 - the signature is argparse's
     ) -> None:
-        from longrun._version import __version__
-
-        sys.stdout.write(f"longrun {__version__}\n")
+        sys.stdout.write(f"longrun {_version()}\n")
         parser.exit()
+
+
+def _version() -> str:
+    """Read from its file alone: importing the package would import all of it."""
+    import runpy
+    from importlib.util import find_spec
+
+    package = find_spec("longrun")
+    folders = package.submodule_search_locations if package else None
+    return str(runpy.run_path(os.path.join(folders[0], "_version.py"))["__version__"]) if folders else "unknown"

@@ -243,7 +243,7 @@ class Poller:
                 execution.logger.error("intent.outcome_lost: %s; the run is repeated after its lease", error)
                 self._failure = self._failure or error
             else:
-                execution.logger.info("intent.%s", type(outcome).__name__.lower())
+                execution.logger.debug("intent.%s", type(outcome).__name__.lower())
             return
 
     async def _heartbeat(self, execution: Execution) -> None:

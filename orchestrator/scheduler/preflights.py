@@ -97,13 +97,18 @@ class Preflights:
         status = self._status(passed, outcome)
         return PhaseOutcome(
             status,
-            self._cancelled if status == "cancelled" else self._expired,
+            self._reason(status, passed),
             passed,
             tuple(failures),
             tuple(pending),
             never_started,
             self._left_out(state) if status == "passed" else frozenset(),
         )
+
+    def _reason(self, status: PhaseStatus, passed: int) -> str | None:
+        if status == "cancelled":
+            return self._cancelled
+        return None if passed == len(self._units) else self._expired
 
     def _status(self, passed: int, outcome: Outcome) -> PhaseStatus:
         if self._cancelled is not None and outcome.reason == self._cancelled:

@@ -1,6 +1,8 @@
 """Scheduler: phase 1, and only when it has passed, phase 2."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 from longrun import Classifier
 from longrun.events import Listener
@@ -31,25 +33,23 @@ class Scheduler:
         self._strict = baseline("preflight", capabilities, classify)
         self._resilient = baseline("worker", capabilities, classify)
         self._stopped: str | None = None
-        self._preflights: Preflights | None = None
-        self._workers: Workers | None = None
+        self._stop_phase: Callable[[str], None] | None = None
 
     def stop(self, reason: str) -> str:
         """Stop the phase that runs: preflights are cancelled, workers drained. The first reason stays."""
         if self._stopped is None:
             self._stopped = reason
-            if self._workers is not None:
-                self._workers.stop(reason)
-            elif self._preflights is not None:
-                self._preflights.cancel(reason)
+            if self._stop_phase is not None:
+                self._stop_phase(reason)
         return self._stopped
 
     async def check(self) -> PhaseOutcome:
         """Phase 1 alone."""
-        self._preflights = Preflights(self._plan.preflights, self._policy, self._strict, self._gates, self._listeners)
+        preflights = Preflights(self._plan.preflights, self._policy, self._strict, self._gates, self._listeners)
         if self._stopped is not None:
-            self._preflights.cancel(self._stopped)
-        return await self._preflights.run()
+            preflights.cancel(self._stopped)
+        with self._stopped_by(preflights.cancel):
+            return await preflights.run()
 
     async def run(self, *, on_ready: Callable[[], Awaitable[None]] | None = None, once: bool = False) -> ServiceOutcome:
         """Both phases. *on_ready* is awaited between them; workers start when it has returned."""
@@ -60,7 +60,7 @@ class Scheduler:
             await on_ready()
         if self._stopped is not None:
             return ServiceOutcome(preflights, self._stopped)
-        self._workers = Workers(
+        workers = Workers(
             self._plan,
             self._policy,
             self._resilient,
@@ -70,5 +70,18 @@ class Scheduler:
             quarantined=preflights.quarantined,
             once=once,
         )
-        outcome = await self._workers.run()
-        return ServiceOutcome(preflights, outcome.reason, self._workers.died, outcome.abandoned)
+        if workers.none_is_left:
+            reason = "every tenant with a worker is left out"
+            return ServiceOutcome(replace(preflights, status="failed", reason=reason), reason)
+        with self._stopped_by(workers.stop):
+            outcome = await workers.run()
+        return ServiceOutcome(preflights, outcome.reason, workers.died, outcome.abandoned)
+
+    @contextmanager
+    def _stopped_by(self, stop: Callable[[str], None]) -> Iterator[None]:
+        """Inside, a stop goes to *stop*: between the phases and behind them there is nothing to be told."""
+        self._stop_phase = stop
+        try:
+            yield
+        finally:
+            self._stop_phase = None

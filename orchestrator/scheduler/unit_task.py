@@ -1,8 +1,7 @@
 """From a unit of the plan to a task of the runner."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
 
 from longrun import Gate, Run, Task
 from longrun.task.gate import spread
@@ -24,13 +23,6 @@ class Gates:
         """The gate of *unit*, or None."""
         key = unit.spec.gate
         return None if key is None else self._gates.setdefault(key, Gate(key))
-
-
-class _UnitLogger(logging.LoggerAdapter[logging.Logger]):
-    """Adds the unit's place to the fields of each line; the plain adapter would drop those of the line."""
-
-    def process(self, msg: object, kwargs: MutableMapping[str, Any]) -> tuple[object, MutableMapping[str, Any]]:
-        return msg, {**kwargs, "extra": {**(self.extra or {}), **(kwargs.get("extra") or {})}}
 
 
 class UnitRun:

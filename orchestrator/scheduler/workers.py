@@ -3,27 +3,26 @@
 import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from random import Random
+from typing import TypeAlias
 
 import anyio
-from anyio.abc import TaskGroup
+import anyio.lowlevel
+from anyio.abc import TaskGroup, TaskStatus
 
-from longrun import Baseline, Runner, backoff
-from longrun.events import Event, Listener, TaskFailed
+from longrun import Baseline, Runner
+from longrun.events import AttemptCancelled, AttemptFailed, AttemptSucceeded, Event, Listener, TaskFailed
 from longrun.task.outcome import Outcome
 from orchestrator.contracts.module import TenantAdded, TenantRemoved
 from orchestrator.planner import Plan, PlanError, Unit
+from orchestrator.planner.declarations import AnyModule
+from orchestrator.scheduler.admission import Admission, Tenant
 from orchestrator.scheduler.outcome import PreflightFailure
 from orchestrator.scheduler.policy import SchedulerPolicy
-from orchestrator.scheduler.preflights import Preflights
 from orchestrator.scheduler.unit_task import Gates, worker_task
 
 _log = logging.getLogger(__name__)
 
-#: (module, text of the tenant)
-Tenant = tuple[str, str]
-
-#: How long a tenant in quarantine waits before its preflights are tried again: the curve of a degraded worker.
-_PROBATION = backoff.exponential(30, 300)
+Changes: TypeAlias = AsyncIterator[TenantAdded[object] | TenantRemoved[object]]
 
 
 class Workers:
@@ -44,16 +43,16 @@ class Workers:
     ) -> None:
         self._plan = plan
         self._policy = policy
-        self._preflight_baseline = preflight_baseline
         self._gates = gates
-        self._listeners = tuple(listeners)
         self._once = once
-        self._rng = rng or Random()
         self._units: dict[str, Unit] = {}
+        self._leaving: dict[str, anyio.Event] = {}
         self._died: list[PreflightFailure] = []
-        self._quarantined: dict[Tenant, object] = {}
-        self._tg: TaskGroup | None = None
-        watched = {} if once else {name: reading.module.watch() for name, reading in plan.readings.items()}
+        self._aside: TaskGroup | None = None
+        self._over = False
+        listening, chance = tuple(listeners), rng or Random()
+        self._admission = Admission(plan, policy, preflight_baseline, gates, listening, chance, self._admit)
+        watched = {} if once else {name: _changes(name, reading.module) for name, reading in plan.readings.items()}
         self._watched = {name: changes for name, changes in watched.items() if changes is not None}
         self._runner = Runner(
             keep_open=bool(self._watched),
@@ -61,16 +60,16 @@ class Workers:
             on_permanent="isolate",
             shutdown_timeout=policy.shutdown_timeout,
             max_running=policy.max_running,
-            listeners=(*self._listeners, self._watch),
-            rng=self._rng,
+            listeners=(*listening, self._watch),
+            rng=chance,
         )
         out = set(quarantined)
         for unit in plan.workers:
             tenant = _tenant(unit)
-            if tenant in out:
-                self._quarantined[tenant] = unit.tenant
-            else:
+            if tenant not in out:
                 self._add(unit)
+            elif tenant not in self._admission:
+                self._admission.wait(tenant, unit.tenant)
         # A tenant without workers of its own may wait in quarantine too; there is nothing of it to run then.
 
     @property
@@ -81,111 +80,121 @@ class Workers:
     @property
     def quarantined(self) -> tuple[Tenant, ...]:
         """The tenants that are left out at present: the service is degraded while there are any."""
-        return tuple(self._quarantined)
+        return self._admission.tenants
+
+    @property
+    def none_is_left(self) -> bool:
+        """Whether quarantine has left nothing to run, and nobody can come."""
+        return bool(self.quarantined) and not self._units and not self._watched
 
     def stop(self, reason: str) -> None:
-        """Drain: no new run, those in flight may end."""
-        self._runner.stop(reason)
+        """Drain: no new run and no new tenant; runs in flight may end."""
+        if not self._over:
+            self._runner.stop(reason)
+        self._end_aside()
 
     async def run(self) -> Outcome:
         """Run until stopped, until no unit is left, or (``once``) until each has succeeded once."""
+        if not self._units and not self._watched:
+            _log.warning("workers.none: the service has nothing to do after its preflights")
         async with anyio.create_task_group() as tg:
-            self._tg = tg
-            if not self._units and not self._watched:
-                _log.warning("workers.none: the service has nothing to do after its preflights")
-            for tenant, value in self._quarantined.items():
-                tg.start_soon(self._probation, tenant, value)
-            for name, changes in self._watched.items():
-                tg.start_soon(self._follow, name, changes)
+            await tg.start(self._accompany)
             outcome = await self._runner.run()
-            self._tg = None
-            tg.cancel_scope.cancel()
+            self._over = True
+            self._end_aside()
         return outcome
+
+    async def _accompany(self, *, task_status: TaskStatus[None]) -> None:
+        """What goes on beside the runs: the tenants that wait, and the news of tenants."""
+        async with anyio.create_task_group() as self._aside:
+            self._admission.open(self._aside)
+            for name, changes in self._watched.items():
+                self._aside.start_soon(self._follow, name, changes)
+            task_status.started()
+            await anyio.sleep_forever()
+
+    def _end_aside(self) -> None:
+        if self._aside is not None:
+            self._aside.cancel_scope.cancel()
+            self._aside = None
+            self._admission.close()
 
     # -- failures ----------------------------------------------------------------------------------------------------
 
     def _watch(self, event: Event) -> None:
-        if not isinstance(event, TaskFailed):
-            return
-        unit = self._units.pop(event.subject, None)
-        if unit is None:
-            return
-        failure = PreflightFailure(event.subject, event.error, event.reason)
-        tenant = _tenant(unit)
-        if tenant is None or self._policy.on_worker_failure == "stop" or self._once:
-            self._died.append(failure)
-            if not self._once:
-                self._runner.stop(f"{event.subject} failed")
-            return
-        self._remove(tenant)
-        if not self._units:
-            self._died.append(failure)
-            self._runner.stop(f"{event.subject} failed, and no other worker is left")
-            return
-        _log.error("tenant.quarantined", extra={"tenant": tenant[1], "reason": str(failure)})
-        self._quarantined[tenant] = unit.tenant
-        if self._tg is not None:
-            self._tg.start_soon(self._probation, tenant, unit.tenant)
+        if isinstance(event, AttemptSucceeded | AttemptFailed | AttemptCancelled):
+            left = self._leaving.pop(event.subject, None)
+            if left is not None:
+                left.set()
+        elif isinstance(event, TaskFailed):
+            unit = self._units.pop(event.subject, None)
+            if unit is not None:
+                self._failed(unit, PreflightFailure(event.subject, event.error, event.reason))
 
-    async def _probation(self, tenant: Tenant, value: object) -> None:
-        """Try the preflights of *tenant* again and again; it joins when they pass."""
-        waited, tries = 0.0, 0
-        while tenant in self._quarantined:
-            waited = _PROBATION(tries, waited, self._rng)
-            tries += 1
-            await anyio.sleep(waited)
-            if tenant in self._quarantined and await self._join(tenant, value):
+    def _failed(self, unit: Unit, failure: PreflightFailure) -> None:
+        tenant = _tenant(unit)
+        if self._once:
+            self._died.append(failure)
+        elif tenant is None or self._policy.on_worker_failure == "stop":
+            self._died.append(failure)
+            self.stop(f"{failure.id} failed")
+        else:
+            self._remove(tenant)
+            if not self._units:
+                self._died.append(failure)
+                self.stop(f"{failure.id} failed, and no other worker is left")
                 return
+            _log.error("tenant.quarantined", extra={"tenant": tenant[1], "reason": str(failure)})
+            self._admission.wait(tenant, unit.tenant)
 
     # -- tenants that come and go ------------------------------------------------------------------------------------
 
-    async def _follow(self, module: str, changes: AsyncIterator[TenantAdded[object] | TenantRemoved[object]]) -> None:
+    async def _follow(self, module: str, changes: Changes) -> None:
         """Do what the module's ``watch()`` tells; its end, or its failure, leaves the tenants as they are."""
         try:
             async for change in changes:
-                try:
-                    units = self._plan.units_of(module, change.tenant)
-                except PlanError as error:
-                    _log.error("tenant.refused", extra={"module_name": module, "reason": str(error)})
-                    continue
-                tenant = (module, str(change.tenant))
-                if isinstance(change, TenantRemoved):
-                    self._remove(tenant)
-                    self._quarantined.pop(tenant, None)
-                    self._plan.forget(module, change.tenant)
-                elif not any(str(unit.id) in self._units for unit in units) and tenant not in self._quarantined:
-                    self._quarantined[tenant] = change.tenant
-                    if self._tg is not None:
-                        self._tg.start_soon(self._admit, tenant, change.tenant)
+                self._change(module, change)
         except Exception:  # noqa: BLE001 - a module is foreign code; what runs already goes on
             _log.exception("watch() of module %r failed; its tenants stay as they are", module)
 
-    async def _admit(self, tenant: Tenant, value: object) -> None:
-        if not await self._join(tenant, value):
-            await self._probation(tenant, value)
+    def _change(self, module: str, change: object) -> None:
+        if not isinstance(change, TenantAdded | TenantRemoved):
+            self._refuse(module, f"watch() gave {change!r}; give a TenantAdded or a TenantRemoved")
+            return
+        try:
+            units = self._plan.units_of(module, change.tenant)
+        except PlanError as error:
+            self._refuse(module, str(error))
+            return
+        tenant = (module, str(change.tenant))
+        known = tenant in self._admission or any(self._is_of(unit, tenant) for unit in units)
+        if isinstance(change, TenantRemoved):
+            self._remove(tenant)
+            self._admission.forget(tenant)
+            self._plan.forget(module, change.tenant)
+        elif not known:
+            self._admission.wait(tenant, change.tenant, at_once=True)
 
-    async def _join(self, tenant: Tenant, value: object) -> bool:
-        """The preflight gate for one tenant: its workers start when all its preflights pass."""
-        module, text = tenant
-        units = self._plan.units_of(module, value)
-        mine = [unit for unit in units if unit.phase == "preflight"]
-        checks = Preflights(mine, self._policy, self._preflight_baseline, self._gates, self._listeners)
-        outcome = await checks.run()
-        if tenant not in self._quarantined:
-            return True  # it was removed meanwhile
-        if outcome.status != "passed" or outcome.quarantined:
-            _log.warning("tenant.still_quarantined", extra={"tenant": text, "reason": "; ".join(outcome.lines())})
-            return False
-        del self._quarantined[tenant]
-        self._plan.forget(module, value)
-        self._join_units([unit for unit in units if unit.phase == "worker"])
-        _log.info("tenant.joined", extra={"tenant": text})
-        return True
+    def _refuse(self, module: str, reason: str) -> None:
+        _log.error("tenant.refused", extra={"module_name": module, "reason": reason})
 
-    def _join_units(self, units: Sequence[Unit]) -> None:
-        if self._tg is not None:
-            for unit in units:
+    def _is_of(self, unit: Unit, tenant: Tenant) -> bool:
+        running = self._units.get(str(unit.id))
+        return running is not None and _tenant(running) == tenant
+
+    async def _admit(self, units: Sequence[Unit]) -> None:
+        """Add *units*, when no cancelled run of the same identity is still on its way out."""
+        for unit in units:
+            leaving = self._leaving.get(str(unit.id))
+            if leaving is not None:
+                await leaving.wait()
+        await anyio.lowlevel.checkpoint_if_cancelled()  # removed, or stopped, in this very turn of the event loop
+        for unit in units:
+            taken = self._units.get(str(unit.id))
+            if taken is None:
                 self._add(unit)
+            else:
+                self._refuse(unit.module, f"{unit.id} runs already, for module {taken.module!r}")
 
     def _add(self, unit: Unit) -> None:
         self._units[str(unit.id)] = unit
@@ -195,7 +204,19 @@ class Workers:
         for name in [name for name, unit in self._units.items() if _tenant(unit) == tenant]:
             del self._units[name]
             self._runner.remove(name)
+            if self._runner.remove(name):  # not over yet: its run in flight was cancelled and is on its way out
+                self._leaving[name] = anyio.Event()
 
 
 def _tenant(unit: Unit) -> Tenant | None:
     return None if unit.id.tenant is None else (unit.module, unit.id.tenant)
+
+
+def _changes(name: str, module: AnyModule) -> Changes | None:
+    watch = getattr(module, "watch", None)
+    try:
+        changes: Changes | None = None if watch is None else watch()
+    except Exception:  # noqa: BLE001 - a module is foreign code; the others are not its business
+        _log.exception("watch() of module %r failed; its tenants stay as they are", name)
+        return None
+    return changes

@@ -8,12 +8,13 @@ from orchestrator.settings.environment import PREFIX
 from orchestrator.settings.errors import Problem, SettingsError
 from orchestrator.settings.loading import load
 from orchestrator.settings.provenance import Effective, effective, provenance, secret_values, settings_file
-from orchestrator.settings.sections import LogSection, OrchestratorSection, Section, Settings
+from orchestrator.settings.sections import InboxSection, LogSection, OrchestratorSection, Section, Settings
 from orchestrator.settings.types import Interval, Seconds, Secret
 
 __all__ = [
     "PREFIX",
     "Effective",
+    "InboxSection",
     "Interval",
     "LogSection",
     "OrchestratorSection",

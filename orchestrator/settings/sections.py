@@ -73,6 +73,18 @@ class OrchestratorSection(Section):
     )
 
 
+class InboxSection(Section):
+    """``[inbox]`` of a service that has one: how intents are claimed. Durations are seconds."""
+
+    lease: Annotated[Seconds, Field(gt=0)] = Field(
+        default=30.0, description="A worker that is silent for so long loses its runs to another."
+    )
+    poll_interval: Annotated[Seconds, Field(gt=0)] = Field(
+        default=2.0, description="Between two looks when nothing is heard of; news are noticed sooner."
+    )
+    concurrency: Annotated[int, Field(ge=1)] = Field(default=10, description="Handlers at work at once.")
+
+
 class LogSection(Section):
     """``[log]``: what is written to standard error, and how."""
 

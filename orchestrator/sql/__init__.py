@@ -18,6 +18,7 @@ from orchestrator.sql.errors import (
     SqlError,
 )
 from orchestrator.sql.sqlite import SqliteDatabase
+from orchestrator.sql.state import StateDatabase
 from orchestrator.sql.url import sqlite_path
 
 __all__ = [
@@ -34,5 +35,6 @@ __all__ = [
     "SchemaNewer",
     "SqlError",
     "SqliteDatabase",
+    "StateDatabase",
     "sqlite_path",
 ]
