@@ -152,7 +152,11 @@ def _service_class(module: ModuleType, attribute: str, named: Named) -> "type[Se
     offer = f"; its services: {', '.join(services)}" if services else "; it has no subclass of orchestrator.Service"
     try:
         found = getattr(module, attribute)
-    except AttributeError:
+    except Exception as error:
+        if not isinstance(error, AttributeError):  # a module may load its names when they are asked for
+            raise LocateError(
+                f"{where}: loading {attribute!r} failed: {type(error).__name__}: {_one_line(error)} ({_place(error)})"
+            ) from error
         near = get_close_matches(attribute, services or list(vars(module)), 1, 0.5)
         hint = f"; did you mean {near[0]!r}?" if near else offer
         raise LocateError(f"{where}: module {module.__name__!r} has no {attribute!r}{hint}") from None

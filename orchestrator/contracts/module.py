@@ -78,7 +78,7 @@ class Module(Protocol[T]):
         return ()
 
     async def resolve(self, tenant: T) -> T:
-        """The tenant completed with what only storage knows; called before a unit's first run, then cached.
+        """The tenant completed with what only storage knows; called before a tenant's first worker run, then cached.
 
         A failed lookup is not cached: it fails that run and is asked again at the next.
         """

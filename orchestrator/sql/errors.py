@@ -26,7 +26,9 @@ from contextlib import contextmanager
 
 
 class SqlError(Exception):
-    """The database cannot do what was asked; *where* is its path."""
+    """The database cannot do what was asked; *where* is its path. One that ends a start ends it with exit code 2."""
+
+    exit_code = 2
 
     def __init__(self, message: str, where: str) -> None:
         super().__init__(message)

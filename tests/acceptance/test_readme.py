@@ -14,7 +14,13 @@ BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encod
 def _python(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
     return subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -38,7 +44,7 @@ def test_the_service_plans_checks_and_runs(weather: Path) -> None:
     check = _python(weather, "-m", "orchestrator", "--service", "weather:Weather", "check")
     run = _python(weather, "-m", "orchestrator", "--service", "weather:Weather", "run", "--for", "1")
 
-    assert (0, 0, 0) == (plan.returncode, check.returncode, run.returncode), plan.stderr + check.stderr + run.stderr
+    assert (plan.returncode, check.returncode, run.returncode) == (0, 0, 0), plan.stderr + check.stderr + run.stderr
     assert "thermometer" in plan.stdout
     assert "lima" in plan.stdout
     assert "preflights passed: 2 passed" in check.stdout
@@ -64,4 +70,4 @@ def test_the_call_returns_what_the_readme_says(tmp_path: Path) -> None:
 
     ran = _python(tmp_path, "call.py")
 
-    assert (0, "fetched\n", "") == (ran.returncode, ran.stdout, ran.stderr)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "fetched\n", "")

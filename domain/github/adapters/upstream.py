@@ -1,10 +1,13 @@
 """Where the API is: the configured address, or a sandbox forge that is started for this service."""
 
+import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Upstream:
     async def __aenter__(self) -> Self:
         if self._sandbox is not None:
             self._base_url = await _started(self._sandbox, self._running)
+            _log.info("sandbox.started", extra={"url": self._base_url, "comments": f"{self._base_url}/_forge/comments"})
         return self
 
     async def __aexit__(

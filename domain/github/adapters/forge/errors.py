@@ -14,6 +14,8 @@ import os
 class ForgeError(Exception):
     """The forge cannot do what it was told; the message names the value and the remedy."""
 
+    exit_code = 2
+
 
 class PortInUse(ForgeError):
     """*host*:*port* is taken by another process."""
