@@ -1,7 +1,8 @@
 """The smallest service: what the installed wheel must be able to run without extras."""
 
-import orchestrator
 from dependency_injector import providers
+
+import orchestrator
 from orchestrator.contracts import Module, Preflight, PreflightSpec, Worker, WorkerSpec
 
 

@@ -2,38 +2,43 @@
 
 Calls: :func:`do`, :class:`Pipeline` with :mod:`retry`, :mod:`backoff`, :mod:`timeout`, :func:`observe`.
 Tasks: :class:`Task`, :class:`Runner` with :class:`Baseline`, :class:`Policy`, :class:`Category`, :class:`Gate`.
+
+The names are loaded when they are first used, so that ``import longrun`` costs next to nothing.
 """
 
-from longrun import backoff, retry, timeout
-from longrun._version import __version__
-from longrun.attempt import Attempt, timeline
-from longrun.blocking import blocking
-from longrun.clock import Clock, SystemClock
-from longrun.errors import (
-    BulkheadFull,
-    CircuitOpen,
-    LongrunError,
-    PipelineError,
-    RateLimited,
-    Rejected,
-    RunKilled,
-    RunnerError,
-    Shed,
-    StrayCancellation,
-    TimeoutExceeded,
-)
-from longrun.failure.baseline import Baseline, Policy
-from longrun.failure.category import Category, Failure
-from longrun.failure.classify import Classifier, InfraClassifier, classify
-from longrun.observe import observe
-from longrun.option import Option
-from longrun.pipeline import Pipeline, compose, do
-from longrun.task.gate import Gate
-from longrun.task.outcome import HookFailure, Outcome, TaskFailure
-from longrun.task.run import Run
-from longrun.task.runner import Runner
-from longrun.task.task import Task
-from longrun.task.unit import TaskState
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from longrun import backoff, retry, timeout
+    from longrun._version import __version__
+    from longrun.attempt import Attempt, timeline
+    from longrun.clock import Clock, SystemClock
+    from longrun.errors import (
+        BulkheadFull,
+        CircuitOpen,
+        LongrunError,
+        PipelineError,
+        RateLimited,
+        Rejected,
+        RunKilled,
+        RunnerError,
+        Shed,
+        StrayCancellation,
+        TimeoutExceeded,
+    )
+    from longrun.failure.baseline import Baseline, Policy
+    from longrun.failure.category import Category, Failure
+    from longrun.failure.classify import Classifier, InfraClassifier, classify
+    from longrun.observation import observe
+    from longrun.option import Option
+    from longrun.pipeline import Pipeline, compose, do
+    from longrun.task.gate import Gate
+    from longrun.task.outcome import HookFailure, Outcome, TaskFailure
+    from longrun.task.run import Run
+    from longrun.task.runner import Runner
+    from longrun.task.task import Task
+    from longrun.task.unit import TaskState
+    from longrun.threads import blocking
 
 __all__ = [
     "Attempt",
@@ -77,3 +82,63 @@ __all__ = [
     "timeline",
     "timeout",
 ]
+
+_MODULES = frozenset({"backoff", "retry", "timeout"})
+_HOMES = {
+    "Attempt": "longrun.attempt",
+    "Baseline": "longrun.failure.baseline",
+    "BulkheadFull": "longrun.errors",
+    "Category": "longrun.failure.category",
+    "CircuitOpen": "longrun.errors",
+    "Classifier": "longrun.failure.classify",
+    "Clock": "longrun.clock",
+    "Failure": "longrun.failure.category",
+    "Gate": "longrun.task.gate",
+    "HookFailure": "longrun.task.outcome",
+    "InfraClassifier": "longrun.failure.classify",
+    "LongrunError": "longrun.errors",
+    "Option": "longrun.option",
+    "Outcome": "longrun.task.outcome",
+    "Pipeline": "longrun.pipeline",
+    "PipelineError": "longrun.errors",
+    "Policy": "longrun.failure.baseline",
+    "RateLimited": "longrun.errors",
+    "Rejected": "longrun.errors",
+    "Run": "longrun.task.run",
+    "RunKilled": "longrun.errors",
+    "Runner": "longrun.task.runner",
+    "RunnerError": "longrun.errors",
+    "Shed": "longrun.errors",
+    "StrayCancellation": "longrun.errors",
+    "SystemClock": "longrun.clock",
+    "Task": "longrun.task.task",
+    "TaskFailure": "longrun.task.outcome",
+    "TaskState": "longrun.task.unit",
+    "TimeoutExceeded": "longrun.errors",
+    "__version__": "longrun._version",
+    "blocking": "longrun.threads",
+    "classify": "longrun.failure.classify",
+    "compose": "longrun.pipeline",
+    "do": "longrun.pipeline",
+    "observe": "longrun.observation",
+    "timeline": "longrun.attempt",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its home when it is first asked for (PEP 562)."""
+    from importlib import import_module
+
+    if name in _MODULES:
+        value: object = import_module(f"longrun.{name}")
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module 'longrun' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -15,9 +15,11 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Seconds on the monotonic clock that ``anyio.sleep_until`` waits by."""
+        ...
 
     def wall(self) -> float:
         """Seconds since the epoch."""
+        ...
 
 
 class SystemClock:

@@ -177,7 +177,7 @@ class HookFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class ShutdownStuck(Event):
-    """Everything else is closed, but the abandoned runs of *tasks* still hold the runner open."""
+    """Everything else is closed, but abandoned runs or shutdown hooks of *tasks* still hold the runner open."""
 
     name: ClassVar[str] = "runner.shutdown_stuck"
     tasks: tuple[str, ...]

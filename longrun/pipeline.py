@@ -6,7 +6,7 @@ from random import Random
 from typing import ParamSpec, TypeVar
 
 from longrun.errors import PipelineError
-from longrun.observe import Observe
+from longrun.observation import Observe
 from longrun.option import Call, Option, Part, Wrapper, describe, flatten
 from longrun.retry import Loop, On, OnResult
 from longrun.timeout import After
@@ -31,7 +31,7 @@ class Pipeline:
 
     async def do(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``fn(*args, **kwargs)`` through the options and return its result; what comes out is its own error."""
-        call: Call[T] = functools.partial(fn, *args, **kwargs) if args or kwargs else fn
+        call: Call[T] = functools.partial(fn, *args, **kwargs)
         for layer in self._layers:
             call = functools.partial(layer, call)
         return await call()

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import anyio
 
@@ -138,7 +138,7 @@ class Loop:
                 self._tell(index, duration, error, decision)
                 if isinstance(decision, GiveUp):
                     if isinstance(error, Unwanted):
-                        return value
+                        return cast("T", error.value)
                     record(error, tuple(attempts))
                     raise
                 try:

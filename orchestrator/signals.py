@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 FORCED = 130
@@ -28,7 +28,8 @@ def stopping_by_signal(stop: Callable[[str], object]) -> Iterator[None]:
         name = signal.Signals(number).name
         asked.append(number)
         if len(asked) > 1:
-            os.write(2, f"forced to end by a second signal ({name})\n".encode())
+            with suppress(OSError):  # nobody may be there to read it
+                os.write(2, f"forced to end by a second signal ({name})\n".encode())
             os._exit(FORCED)
         in_loop(lambda: stop(name))
 

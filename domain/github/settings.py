@@ -22,6 +22,8 @@ def _repository(text: str) -> str:
 
 
 def _distinct(texts: tuple[str, ...]) -> tuple[str, ...]:
+    if not texts:
+        raise PydanticCustomError("empty", "name at least one as 'owner/name', for example 'octocat/hello-world'")
     first: dict[str, str] = {}
     for text in texts:
         known = first.setdefault(text.lower(), text)
@@ -73,9 +75,9 @@ class GithubSection(Section):
     token: Secret | None = Field(
         default=None, description="A token with access to the repositories: issues, read and write."
     )
-    repositories: Annotated[
-        tuple[Annotated[str, AfterValidator(_repository)], ...], AfterValidator(_distinct), Field(min_length=1)
-    ] = Field(description="The tenants, each as owner/name.")
+    repositories: Annotated[tuple[Annotated[str, AfterValidator(_repository)], ...], AfterValidator(_distinct)] = Field(
+        description="The tenants, each as owner/name."
+    )
     request_timeout: Annotated[Seconds, Field(gt=0)] = Field(
         default=10.0, description="For one request from sending to the last byte; waiting for its turn is not counted."
     )

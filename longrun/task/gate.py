@@ -6,6 +6,9 @@ from zlib import crc32
 SPREAD_SHARE = 0.1
 SPREAD_CAP = 30.0
 
+#: Seconds by which rounding lets a task arrive before the opening that it waited for.
+_EPSILON = 1e-6
+
 
 def spread(name: str) -> float:
     """A stable share in [0, 1) for *name*: the same in every process and on every start."""
@@ -37,7 +40,7 @@ class Gate:
 
     def opens_for(self, name: str, now: float) -> float | None:
         """When the task *name* may start; None: now."""
-        if self._opens_at <= now:
+        if self._opens_at <= now + _EPSILON:
             return None
         width = min(SPREAD_CAP, SPREAD_SHARE * (self._opens_at - self._closed_at))
         return self._opens_at + width * spread(name)

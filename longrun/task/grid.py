@@ -12,7 +12,8 @@ class Next:
     skipped: int = 0
 
 
-#: Floating point puts a grid point a hair before or behind the instant that it means.
+#: Seconds by which floating point may put a grid point before or behind the instant that it means. Not a share of the
+#: interval: of a day that would be a tenth of a second, and a run that ends just before its next point would lose it.
 _EPSILON = 1e-6
 
 
@@ -21,8 +22,8 @@ def next_on_grid(anchor: float, interval: float, due: float, now: float, *, catc
 
     Points that passed meanwhile are skipped; with *catch_up* one of them is made good at once, the rest are skipped.
     """
-    served = math.floor((due - anchor) / interval + _EPSILON)
-    passed = math.floor((now - anchor) / interval + _EPSILON)
+    served = math.floor((due - anchor + _EPSILON) / interval)
+    passed = math.floor((now - anchor + _EPSILON) / interval)
     if passed <= served:
         return Next(anchor + (served + 1) * interval)
     missed = passed - served

@@ -6,7 +6,7 @@ served. A wait between two attempts goes through the calendar too: it holds neit
 
 import itertools
 import math
-import secrets
+import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
@@ -84,9 +84,9 @@ class Runner:
         self._isolate = on_permanent == "isolate"
         self._max_running = max_running
         self._rng = rng or Random()
-        self._ids = (f"{prefix}-{n:x}" for prefix in [secrets.token_hex(5)] for n in itertools.count(1))
+        self._ids = (f"{prefix}-{n:x}" for prefix in [os.urandom(5).hex()] for n in itertools.count(1))
         self._units: dict[str, Unit] = {}
-        self._calendar: Calendar[Unit] = Calendar(resolution)
+        self._calendar: Calendar[Unit] = Calendar(seconds(resolution, "Runner resolution"))
         self._queue: deque[Unit] = deque()
         self._running: dict[str, Unit] = {}
         self._alive = 0
@@ -100,6 +100,7 @@ class Runner:
         self._outer_deadline = math.inf
         self._tg: TaskGroup | None = None
         self._started = False
+        self._over = False
         self._hint_limit = hint_limit
         self._keep_open = keep_open
 
@@ -111,6 +112,8 @@ class Runner:
             raise RunnerError(f"task {task.name!r} is already in this runner; names are unique")
         if self._stop_reason is not None:
             raise RunnerError(f"task {task.name!r} comes too late: the runner stops ({self._stop_reason})")
+        if self._tg is not None and self._quiet.is_set():
+            raise RunnerError(f"task {task.name!r} comes too late: every task has ended, and so does the runner")
         unit = Unit(task, Engine(task.rules, self._baseline))
         self._units[task.name] = unit
         self._alive += 1
@@ -180,9 +183,10 @@ class Runner:
                 tg.start_soon(self._dispatch)
                 await self._quiet.wait()
                 self._wake.set()
-                await self._run_hooks(tg)
-                if self._running:
-                    self._emit(ShutdownStuck("runner", tuple(self._running)))
+                stuck = (*self._running, *await self._run_hooks(tg))
+                if stuck:
+                    self._emit(ShutdownStuck("runner", stuck))
+                self._over = True
             done.set()
 
     def _schedule_first(self, unit: Unit) -> None:
@@ -199,20 +203,26 @@ class Runner:
                 self._due(unit, now)
             while self._queue and len(self._running) < self._max_running:
                 unit = self._queue.popleft()
-                if unit.phase == "queued":  # else it was removed while it waited for a slot
+                if unit.phase == "queued" and not self._park(unit, now):  # else it was removed while it waited
                     self._start(unit)
             self._wake = anyio.Event()
             with anyio.CancelScope(deadline=self._calendar.next_due()):
                 await self._wake.wait()
 
     def _due(self, unit: Unit, now: float) -> None:
+        if not self._park(unit, now):
+            unit.move("queued")
+            self._queue.append(unit)
+
+    def _park(self, unit: Unit, now: float) -> bool:
+        """Back to the calendar when the gate of *unit* is closed; it may have closed while the unit was queued."""
         opens = unit.task.gate.opens_for(unit.name, now) if unit.task.gate is not None else None
-        if opens is not None:
-            unit.due = opens
-            self._calendar.put(unit, opens)
-            return
-        unit.move("queued")
-        self._queue.append(unit)
+        if opens is None:
+            return False
+        unit.move("waiting" if unit.run is None else "retrying")
+        unit.due = opens
+        self._calendar.put(unit, opens)
+        return True
 
     def _start(self, unit: Unit) -> None:
         unit.move("running")
@@ -231,6 +241,8 @@ class Runner:
         self._emit(AttemptStarted(unit.name, run.attempt, run.id))
         error: Exception | None = None
         scope = unit.scope = anyio.CancelScope(deadline=limit)
+        if unit.stopping:  # cancelled between being given a slot and getting here
+            scope.cancel()
         try:
             with scope:
                 await self._call(unit, run)
@@ -294,6 +306,8 @@ class Runner:
         Returns the reason that holds: the first one given. A later call may shorten the drain, never lengthen it.
         """
         wanted = self._times.drain if drain is None else seconds(drain, "Runner.stop drain", zero=True)
+        if self._over:  # nothing is left to stop, and a cancellation may still come by
+            return self._stop_reason or reason
         if self._stop_reason is not None:
             if self._tg is not None:
                 self._shorten_drain(self._clock.now() + wanted)
@@ -349,12 +363,13 @@ class Runner:
         if self._alive == 0 and (self._stop_reason is not None or not self._keep_open):
             self._quiet.set()
 
-    async def _run_hooks(self, tg: TaskGroup) -> None:
+    async def _run_hooks(self, tg: TaskGroup) -> tuple[str, ...]:
         begun = self._stop_at if self._stop_reason is not None else self._clock.now()
         hooks = [(u.name, u.task.shutdown) for u in reversed(self._units.values()) if u.task.shutdown is not None]
-        self._hook_failures = await run_hooks(hooks, begun + self._times.timeout, self._times.grace, tg)
+        self._hook_failures, stuck = await run_hooks(hooks, begun + self._times.timeout, self._times.grace, tg)
         for failure in self._hook_failures:
             self._emit(HookFailed(failure.task, failure.error))
+        return stuck
 
     # -- the rest ----------------------------------------------------------------------------------------------------
 

@@ -31,25 +31,27 @@ class StopTimes:
 
 async def run_hooks(
     hooks: Sequence[tuple[str, Callable[[], Awaitable[object]]]], deadline: float, grace: float, tg: TaskGroup
-) -> tuple[HookFailure, ...]:
+) -> tuple[tuple[HookFailure, ...], tuple[str, ...]]:
     """Call *hooks* one after the other, each with an equal slice of what is left until *deadline*.
 
     A hook that raises, or that neither ends in its slice nor in *grace* seconds after being cancelled, is reported;
-    the others run all the same.
+    the others run all the same. Returns the failures, and the names of the hooks that still run.
     """
     failures: list[HookFailure] = []
+    ended: dict[str, anyio.Event] = {}
     for index, (name, hook) in enumerate(hooks):
         left = max(grace, deadline - anyio.current_time())
-        error = await _run_hook(name, hook, left / (len(hooks) - index), grace, tg)
+        done = anyio.Event()
+        error = await _run_hook(name, hook, left / (len(hooks) - index), grace, tg, done)
         if error is not None:
             failures.append(HookFailure(name, error))
-    return tuple(failures)
+        ended[name] = done
+    return tuple(failures), tuple(name for name, done in ended.items() if not done.is_set())
 
 
 async def _run_hook(
-    name: str, hook: Callable[[], Awaitable[object]], slice_: float, grace: float, tg: TaskGroup
+    name: str, hook: Callable[[], Awaitable[object]], slice_: float, grace: float, tg: TaskGroup, done: anyio.Event
 ) -> BaseException | None:
-    done = anyio.Event()
     found: list[BaseException] = []
     scope = anyio.CancelScope()
 

@@ -18,10 +18,10 @@ UnitPhase: TypeAlias = Literal["waiting", "queued", "running", "retrying", "fini
 
 #: The transition table: what may follow each phase.
 TRANSITIONS: Mapping[UnitPhase, frozenset[UnitPhase]] = {
-    "waiting": frozenset({"queued", "running", "waiting", "stopped"}),
-    "queued": frozenset({"running", "stopped"}),
+    "waiting": frozenset({"queued", "waiting", "stopped"}),
+    "queued": frozenset({"running", "waiting", "retrying", "stopped"}),
     "running": frozenset({"waiting", "retrying", "finished", "failed", "stopped"}),
-    "retrying": frozenset({"queued", "running", "retrying", "stopped"}),
+    "retrying": frozenset({"queued", "retrying", "stopped"}),
     "finished": frozenset(),
     "failed": frozenset(),
     "stopped": frozenset(),

@@ -38,13 +38,14 @@ def succeeded(unit: Unit, run: Run, started: float, now: float, rng: Random) -> 
         unit.move("finished")
         yield TaskFinished(unit.name, run.id)
         return
+    reason = _why_skipped(run, started - unit.grid_due, task.interval)
     following = _following(unit, task.interval, now)
     unit.grid_due = following.due
     unit.due = following.due + (rng.uniform(0, task.jitter) if task.jitter else 0.0)
     unit.skipped += following.skipped
     unit.move("waiting")
     if following.skipped:
-        yield TicksSkipped(unit.name, following.skipped, "the run before took longer than the interval")
+        yield TicksSkipped(unit.name, following.skipped, reason)
 
 
 def failed(
@@ -93,6 +94,14 @@ def _following(unit: Unit, interval: float, now: float) -> Next:
         return next_after(interval, now)
     catch_up = unit.task.missed == "catch_up_one"
     return next_on_grid(unit.anchor, interval, unit.grid_due, now, catch_up=catch_up)
+
+
+def _why_skipped(run: Run, late: float, interval: float) -> str:
+    if run.attempt > 1:
+        return "the run before had to be retried"
+    if late >= interval:
+        return "the run before started late: every slot was taken, its gate was closed, or the event loop was blocked"
+    return "the run before took longer than the interval"
 
 
 def _degraded(unit: Unit, error: Exception, now: float) -> Event:

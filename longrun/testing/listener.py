@@ -19,8 +19,9 @@ class RecordingListener:
 
     def __call__(self, event: Event) -> None:
         self.events.append(event)
-        if self._news is not None:
-            self._news.set()
+        news, self._news = self._news, None
+        if news is not None:
+            news.set()
 
     def of(self, kind: type[E]) -> list[E]:
         """The events of this type so far."""
@@ -32,5 +33,5 @@ class RecordingListener:
             found = [event for event in self.of(kind) if where(event)]
             if len(found) >= count:
                 return found[count - 1]
-            self._news = anyio.Event()
-            await self._news.wait()
+            news = self._news = self._news or anyio.Event()  # one for all who wait
+            await news.wait()

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import anyio
 
-from longrun.events import Event, Listener, ShutdownStuck
+from longrun.events import Listener
 from orchestrator.cli import streams
 from orchestrator.cli.progress import PreflightProgress
 from orchestrator.life import Life
@@ -40,6 +40,8 @@ def live_run(service: type[Service], config: Path | None, *, seconds: float | No
             streams.say(line)
     for failure in outcome.died:
         streams.say(f"worker failed: {failure}")
+    if outcome.abandoned:
+        streams.say(_told(outcome.abandoned))
     _log.info("service.stopped", extra={"reason": outcome.reason or "all work is done", "code": outcome.exit_code})
     return outcome.exit_code
 
@@ -48,22 +50,21 @@ def live_check(service: type[Service], config: Path | None, *, as_json: bool) ->
     """Run phase 1 of *service* and print its report; the exit code."""
     life, progress = _prepare(service, config)
     outcome = _in_loop(life.check, progress)
-    if as_json:
-        streams.write(json.dumps(_json(outcome), indent=2))
-    else:
-        for line in outcome.lines():
-            streams.write(line)
+    try:
+        streams.write(json.dumps(_json(outcome), indent=2) if as_json else "\n".join(outcome.lines()))
+        streams.flush()
+    except BrokenPipeError:
+        if not streams.reader_is_gone():
+            raise
     return _EXIT_CODES[outcome.status]
 
 
 def _prepare(service: type[Service], config: Path | None) -> tuple[Life, PreflightProgress]:
     settings = load(service.settings, config)
-    configure(
-        settings.log.format, settings.log.level, service.name, secrets=list(secret_values(settings))
-    )
-    progress = PreflightProgress(sys.stderr)
-    listeners: list[Listener] = [EventLog(), progress, _leave_when_stuck]
-    life = Life(service, settings, listeners)
+    logs = configure(settings.log.format, settings.log.level, service.name, secrets=secret_values(settings))
+    progress = PreflightProgress(sys.stderr, logs)
+    listeners: list[Listener] = [EventLog(), progress]
+    life = Life(service, settings, listeners, on_stuck=_leave)
     progress.expect(len(life.plan.preflights))
     return life, progress
 
@@ -75,12 +76,15 @@ def _in_loop(main: Callable[[], Awaitable[T]], progress: PreflightProgress) -> T
         progress.close()
 
 
-def _leave_when_stuck(event: Event) -> None:
+def _leave(abandoned: tuple[str, ...]) -> None:
     """Abandoned runs hold the event loop open for ever: everything else is closed, so the process ends here."""
-    if isinstance(event, ShutdownStuck):
-        streams.say(f"abandoned, because they ignored their cancellation: {', '.join(event.tasks)}")
-        logging.shutdown()
-        os._exit(ABANDONED)
+    streams.say(_told(abandoned))
+    logging.shutdown()
+    os._exit(ABANDONED)
+
+
+def _told(abandoned: tuple[str, ...]) -> str:
+    return f"abandoned, because they ignored their cancellation: {', '.join(abandoned)}"
 
 
 def _json(outcome: PhaseOutcome) -> dict[str, object]:
@@ -91,6 +95,7 @@ def _json(outcome: PhaseOutcome) -> dict[str, object]:
         "failed": [_failure(failure) for failure in outcome.failures],
         "still_failing": [_failure(failure) for failure in outcome.pending],
         "never_started": outcome.never_started,
+        "quarantined": [{"module": module, "tenant": tenant} for module, tenant in sorted(outcome.quarantined)],
     }
 
 

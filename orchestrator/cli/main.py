@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that *argv* (by default the process's own arguments) names; the exit code of the process."""
     streams.prepare()
     try:
+        _take_term_as_interrupt()
         code = _code(argv)
         streams.flush()
     except KeyboardInterrupt:
@@ -48,6 +49,16 @@ def _code(argv: Sequence[str] | None) -> int:
         return _run(_parser().parse_args(argv))
     except SystemExit as stop:  # argparse has said what it had to say
         return stop.code if isinstance(stop.code, int) else 0
+
+
+def _take_term_as_interrupt() -> None:
+    """Until the event loop has handlers of its own, SIGTERM means what Ctrl-C means: cancelled, exit code 3."""
+    import signal
+    import threading
+
+    # Not undone: the process ends with its command.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -1,9 +1,11 @@
 """The progress of phase 1: a bar on a terminal, log lines elsewhere."""
 
 import logging
+import sys
 from typing import TYPE_CHECKING, TextIO
 
 from longrun.events import Event, RetryScheduled, StopRequested, TaskFailed, TaskFinished
+from orchestrator.logs import LineHandler
 from orchestrator.scheduler.outcome import described
 
 if TYPE_CHECKING:
@@ -16,12 +18,17 @@ _TENTHS = 10
 
 
 class PreflightProgress:
-    """A listener that shows how many preflights have passed, and what holds the others up."""
+    """A listener that shows how many preflights have passed, and what holds the others up.
 
-    def __init__(self, stream: TextIO) -> None:
+    While the bar is drawn, the lines of *logs* are written above it.
+    """
+
+    def __init__(self, stream: TextIO, logs: LineHandler | None = None) -> None:
         self._stream = stream
+        self._logs = logs
         self._total = 0
         self._passed = 0
+        self._failed = 0
         self._over = False
         self._bar: Progress | None = None
         self._row: TaskID | None = None
@@ -29,6 +36,7 @@ class PreflightProgress:
     def expect(self, total: int) -> None:
         """There are *total* preflights; the bar appears with the first event."""
         self._total = total
+        self._over = not total
         if total and self._is_terminal():
             self._bar = self._draw()
 
@@ -44,10 +52,11 @@ class PreflightProgress:
             case RetryScheduled():
                 self._show(f"{event.subject} again in {event.wait:.0f} s: {described(event.error)}")
             case TaskFailed():
+                self._failed += 1
                 self._show(f"{event.subject} failed: {described(event.error)}")
             case _:
                 pass
-        if self._passed == self._total:
+        if self._passed + self._failed >= self._total:
             self.close()
 
     def close(self) -> None:
@@ -56,6 +65,8 @@ class PreflightProgress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+            if self._logs is not None:
+                self._logs.stream = self._stream
 
     def _show(self, note: str) -> None:
         if self._bar is not None and self._row is not None:
@@ -77,17 +88,21 @@ class PreflightProgress:
         try:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+            from rich.table import Column
         except ImportError:
             return None
         console = Console(file=self._stream)
         columns = (
-            TextColumn("preflights"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
+            TextColumn("preflights", table_column=Column(min_width=10, no_wrap=True)),
+            BarColumn(bar_width=24, table_column=Column(min_width=24)),
+            MofNCompleteColumn(table_column=Column(min_width=2 * len(str(self._total)) + 1, no_wrap=True)),
+            TimeElapsedColumn(table_column=Column(min_width=7, no_wrap=True)),
+            # The note alone gives way on a narrow terminal.
+            TextColumn("{task.fields[note]}", markup=False, table_column=Column(no_wrap=True, ratio=1)),
         )
-        bar = Progress(*columns, console=console, transient=False, redirect_stdout=False, redirect_stderr=False)
+        bar = Progress(*columns, console=console, redirect_stdout=False, redirect_stderr=True, expand=True)
         self._row = bar.add_task("preflights", total=self._total, note="")
         bar.start()
+        if self._logs is not None:
+            self._logs.stream = sys.stderr
         return bar

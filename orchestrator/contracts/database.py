@@ -37,12 +37,15 @@ class Database(Protocol):
 
     async def transaction(self, work: Callable[[Connection], T]) -> T:
         """Run *work* in one write transaction: committed when it returns, rolled back when it raises."""
+        ...
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run *work*, which only reads."""
+        ...
 
     async def migrate(self, battery: str, steps: Sequence[str]) -> None:
         """Bring the tables of *battery* to version ``len(steps)``; each step is one or more DDL statements.
 
         Done steps are skipped; a database newer than *steps* is refused, untouched.
         """
+        ...

@@ -19,13 +19,16 @@ class IntentRun(Run, Protocol):
     @property
     def type(self) -> str:
         """Dotted, versioned type, for example ``billing.invoice.v1``."""
+        ...
 
     @property
     def payload(self) -> JsonValue:
         """The decoded JSON payload."""
+        ...
 
     async def heartbeat(self) -> None:
         """Renew the lease now. Raises LeaseLost when another worker owns the run or it was cancelled."""
+        ...
 
 
 #: Returns a JSON value that is stored as the run's result. What it raises is classified like any failure.
@@ -46,6 +49,7 @@ class Inbox(Protocol):
         max_attempts: int = 3,
     ) -> str:
         """Store the intent and return its run id; the id of the existing run when the key is already known."""
+        ...
 
     def submit_in(
         self,
@@ -59,3 +63,4 @@ class Inbox(Protocol):
         max_attempts: int = 3,
     ) -> str:
         """The same inside the caller's transaction on the same database: both are stored or neither is."""
+        ...

@@ -10,22 +10,28 @@ class Run(Protocol):
     @property
     def id(self) -> str:
         """Unique id of this run; the same over its attempts."""
+        ...
 
     @property
     def attempt(self) -> int:
         """1 for the first attempt of the run, then 2, 3, ..."""
+        ...
 
     @property
     def deadline(self) -> float:
         """When this attempt is ended, on the monotonic clock of the event loop; ``inf`` when nothing ends it."""
+        ...
 
     @property
     def stopping(self) -> bool:
         """True once the service drains: work that goes on for long finishes what it has and takes on nothing new."""
+        ...
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger bound to phase, resource, tenant and run id."""
+        ...
 
     def progress(self, note: str | None = None) -> None:
         """Say that the work moves on: a run that is late but makes progress is not idle."""
+        ...

@@ -17,10 +17,12 @@ class FailureVerdict(Protocol):
     @property
     def category(self) -> object:
         """NODE, SERVICE, UNKNOWN or PERMANENT: a text or the member of an enum, in any case."""
+        ...
 
     @property
     def wait_hint(self) -> float | None:
         """Seconds that the other side asked to wait at least."""
+        ...
 
 
 Classify: TypeAlias = Callable[[BaseException], FailureVerdict]

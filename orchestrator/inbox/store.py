@@ -19,9 +19,11 @@ class Store(Protocol):
     @property
     def steps(self) -> Sequence[str]:
         """The numbered migrations."""
+        ...
 
     def insert(self, connection: Connection, runs: Sequence[NewRun]) -> Sequence[str]:
         """Store *runs*; the id of each, or of the run that has its idempotency key already."""
+        ...
 
     def claim(
         self,
@@ -38,33 +40,42 @@ class Store(Protocol):
         *oldest_first* leaves the priority out. Runs that were claimed too often are failed on the way, types that are
         switched off in the registry are left alone.
         """
+        ...
 
     def succeed(self, connection: Connection, hold: Hold, result: str) -> None:
         """The handler returned *result* (JSON text)."""
+        ...
 
     def fail(self, connection: Connection, hold: Hold, error: str, retry_in: float | None) -> None:
         """The handler raised; it is tried again in *retry_in* seconds, or never (None)."""
+        ...
 
     def release(self, connection: Connection, hold: Hold) -> None:
         """Give the run back as if it had never been claimed."""
+        ...
 
     def heartbeat(self, connection: Connection, holds: Sequence[Hold], lease: float, *, audit: bool = False) -> Renewal:
         """Renew those *holds* that still match for *lease* seconds from now, and tell about the others.
 
         *audit* records each renewal as an event.
         """
+        ...
 
     def sweep(self, connection: Connection, limit: int) -> Swept:
         """Bring back up to *limit* runs whose lease expired; those that expired too often are failed."""
+        ...
 
     def cancel(self, connection: Connection, run_id: str) -> None:
         """Cancel the run, also when it is leased. Raises UnknownRun and AlreadyFinished; twice is once."""
+        ...
 
     def requeue(self, connection: Connection, run_id: str) -> None:
         """Make a failed or cancelled run pending again, with new counters. Raises UnknownRun and AlreadyFinished."""
+        ...
 
     def get(self, connection: Connection, run_id: str) -> RunRecord:
         """The run. Raises UnknownRun."""
+        ...
 
     def list(
         self,
@@ -77,15 +88,20 @@ class Store(Protocol):
         cursor: str | None,
     ) -> Page:
         """Runs that match, newest first, from behind *cursor*. Raises InvalidQuery for a cursor not of this store."""
+        ...
 
     def events(self, connection: Connection, run_id: str) -> Sequence[Event]:
         """The history of the run, oldest first. Raises UnknownRun."""
+        ...
 
     def stats(self, connection: Connection) -> Stats:
         """How many runs are in each state."""
+        ...
 
     def register(self, connection: Connection, types: Sequence[str]) -> None:
         """Make *types* known in the registry, where each can be switched off."""
+        ...
 
     def pulse(self, connection: Connection) -> object:
         """A cheap value that differs when anything may have been stored since it was last asked for."""
+        ...

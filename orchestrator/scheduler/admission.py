@@ -60,6 +60,7 @@ class Admission:
         self._locks: dict[Tenant, anyio.Lock] = {}
         self._slots = anyio.CapacityLimiter(policy.preflight_concurrency)
         self._stuck: dict[str, None] = {}
+        self._holds_up = False
         self._tg: TaskGroup | None = None
 
     @property
@@ -83,14 +84,18 @@ class Admission:
             waiting.scope.cancel()
 
     def open(self, tg: TaskGroup) -> None:
-        """Try the tenants that wait, in *tg*, until it is cancelled."""
+        """Try the tenants that wait, in *tg*, until :meth:`close`."""
         self._tg = tg
         for tenant, waiting in self._waiting.items():
             tg.start_soon(self._try, tenant, waiting)
 
     def close(self) -> None:
-        """Nobody gets in any more. Preflights that ignored their cancellation are told now: they hold up the end."""
+        """Nobody gets in any more; *tg* is being cancelled."""
         self._tg = None
+
+    def tell_stuck(self) -> None:
+        """The workers have ended: from now on preflights that ignore their cancellation do hold up the end."""
+        self._holds_up = True
         if self._stuck:
             emit(self._listeners, ShutdownStuck("runner", tuple(self._stuck)))
 
@@ -132,7 +137,7 @@ class Admission:
         """What happens at the gate of one tenant, without what would read as the end of the whole service."""
         if isinstance(event, StopRequested):
             return
-        if isinstance(event, ShutdownStuck) and self._tg is not None:
+        if isinstance(event, ShutdownStuck) and not self._holds_up:
             self._stuck.update(dict.fromkeys(event.tasks))
             return
         emit(self._listeners, event)

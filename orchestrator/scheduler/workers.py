@@ -102,6 +102,7 @@ class Workers:
             outcome = await self._runner.run()
             self._over = True
             self._end_aside()
+            self._admission.tell_stuck()
         return outcome
 
     async def _accompany(self, *, task_status: TaskStatus[None]) -> None:

@@ -69,7 +69,7 @@ class OrchestratorSection(Section):
     max_running: Annotated[int, Field(ge=1)] = Field(default=1000, description="Worker runs that go on at once.")
     splay: SwitchOrSeconds = Field(
         default=True,
-        description="Spread first runs: true over each unit's interval, false not at all, a number over so long.",
+        description="Spread first runs: true over ten seconds at most, false not at all, a number over so long.",
     )
 
 

@@ -86,6 +86,16 @@ def test_ctrl_c_in_phase_one_is_a_cancellation(start: Start, config: Path, forge
     assert not app.events("service.ready")
 
 
+def test_a_term_signal_before_the_event_loop_is_a_cancellation_too(start: Start, config: Path) -> None:
+    """While modules are still being imported: exit 3, no traceback."""
+    app = start(config, "run")
+    time.sleep(0.15)  # somewhere in the imports; wherever it lands, the answer is the same
+    app.signal(signal.SIGTERM)
+
+    assert app.end(15) in {3, -signal.SIGTERM}
+    assert not any("Traceback" in line for line in app.lines)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_killed_at_any_moment_nothing_is_lost_and_nothing_said_twice(
@@ -101,6 +111,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_said_twice(
         app.end()
 
     app = start(config, "run")
+    app.until(lambda: bool(app.events("service.ready")))
     app.until(lambda: forge.wanted(REPOSITORIES) <= set(forge.marked()), 90)
     app.signal(signal.SIGTERM)
 

@@ -39,6 +39,8 @@ async def test_the_whole_application_explains_the_seeded_issues_of_the_sandbox(c
     """From preflight to comment over the real parts: validate, resolve, poll, relay, explain."""
     async with opened(container) as modules:
         module = modules["repositories"]
+        for shared in modules["inbox"].global_preflights():
+            await shared.task_spec().work()
         for tenant in module.tenants():
             for preflight in module.preflights():
                 await preflight.task_spec().work(tenant)

@@ -10,12 +10,12 @@ from orchestrator.cli.locate import LocateError, Named, load_service, locate
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     """An empty current folder whose modules are forgotten afterwards."""
-    known = set(sys.modules)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
-    for name in set(sys.modules) - known:
-        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 def project(folder, text):
