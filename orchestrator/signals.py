@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -43,11 +44,8 @@ def stopping_by_signal(stop: Callable[[str], object]) -> Iterator[None]:
 
 def _in_loop() -> Callable[[Callable[[], object]], None]:
     """How a signal handler gets a callable into the running event loop, and wakes it."""
-    from sniffio import current_async_library
-
-    if current_async_library() == "trio":
-        import trio
-
+    trio = sys.modules.get("trio")  # whoever runs on trio has imported it
+    if trio is not None and trio.lowlevel.in_trio_run():
         token = trio.lowlevel.current_trio_token()
         return lambda call: token.run_sync_soon(call, idempotent=False)
     import asyncio
