@@ -10,7 +10,7 @@ _MARK = "longrun: "
 class Attempt:
     """One try of a call.
 
-    *index* counts from 1; *start* is on the event loop's clock; *wait* is the pause that followed, None after the last
+    *index* counts from 1; *start* is on the monotonic clock; *wait* is the pause that followed, None after the last
     attempt, when *stopped_by* and *reason* say who ended the call and why.
     """
 

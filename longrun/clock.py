@@ -2,9 +2,36 @@
 
 import time
 from contextvars import ContextVar
+from time import monotonic
 from typing import Protocol
 
 import anyio
+
+#: Set once a test asks for virtual time: from then on :func:`now` follows the event loop.
+_follow_the_loop = False
+
+
+def now() -> float:
+    """Seconds on a clock that states of options may keep over event loops, and read without one: the monotonic clock.
+
+    Trio's own clock begins anew, anywhere, with each run; a circuit that opened in one run would never close in the
+    next. In tests under virtual time it is the event loop's clock.
+    """
+    return _loop_time() if _follow_the_loop else monotonic()
+
+
+def follow_the_loop() -> None:
+    """Make :func:`now` read the event loop's clock where there is one; for virtual time."""
+    global _follow_the_loop  # one clock for the process, switched by its tests alone
+    _follow_the_loop = True
+
+
+def _loop_time() -> float:
+    try:
+        return anyio.current_time()
+    except Exception:  # noqa: BLE001 - no event loop: anyio's error for it differs between versions
+        return monotonic()
+
 
 #: True inside ``longrun.testing.instant()``: waits between attempts take no time.
 no_waits: ContextVar[bool] = ContextVar("longrun_no_waits", default=False)

@@ -29,6 +29,7 @@ class Rule:
     backoff: Backoff
     name: str
     hint_cap: float
+    preset: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +89,12 @@ class Spent:
 class Engine:
     """An ordered table of rules and, for tasks, a baseline behind it.
 
-    Rules are asked in order, a catch-all last whatever its place. A rule that matches and has spent its retries ends
-    the call: later rules and the baseline are not asked.
+    Rules are asked in order, those of a preset behind the user's own and a catch-all last, whatever their place. A rule
+    that matches and has spent its retries ends the call: later rules and the baseline are not asked.
     """
 
     def __init__(self, rules: Sequence[Rule] = (), baseline: Baseline | None = None) -> None:
-        self.rules = tuple(sorted(rules, key=lambda rule: rule.matcher.catches_all))
+        self.rules = tuple(sorted(rules, key=lambda rule: (rule.matcher.catches_all, rule.preset)))
         self.baseline = baseline
 
     def decide(self, error: Exception, spent: Spent, rng: Random) -> Decision:

@@ -1,7 +1,11 @@
 """Options: what wraps a call, or takes part in wrapping it."""
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Protocol, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+from longrun.events import Listener
 
 T = TypeVar("T")
 
@@ -19,6 +23,59 @@ class Part:
     """A piece that a Pipeline assembles with others of its kind instead of calling it: a retry rule, a listener."""
 
     __slots__ = ()
+
+
+class ExtraAttempts(Protocol):
+    """A budget as the layers below it see it: how many attempts beyond the first ones all its calls may make."""
+
+    def called(self) -> None:
+        """A call begins: its first attempt is always allowed, and earns a share of an extra one."""
+        ...
+
+    def spend(self) -> bool:
+        """Take one extra attempt (a retry, a hedge); False when none is left. Never waits."""
+        ...
+
+    def refund(self) -> None:
+        """Give one back that was not made: its wait was cancelled."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a layer stands: the pipeline's name and listeners, chance, and the nearest budget above it."""
+
+    name: str
+    listeners: tuple[Listener, ...]
+    rng: Random
+    budget: ExtraAttempts | None = None
+
+
+class Layer(Part):
+    """An option that keeps state or tells events: :meth:`build` makes what wraps the calls of one pipeline.
+
+    *owned*: its state lives in the pipeline that holds it, so ``do``, which makes a pipeline for one call, refuses it.
+    """
+
+    __slots__ = ()
+    owned = False
+
+    def build(self, site: Site) -> Wrapper:
+        """What wraps the calls of the pipeline at *site*. Called once per pipeline."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """One line of words."""
+        return type(self).__qualname__
+
+
+@runtime_checkable
+class Keyed(Protocol):
+    """A built layer that has one wrapper for each key, a key being made of the arguments of the call."""
+
+    def select(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Wrapper:
+        """The wrapper for a call with these arguments."""
+        ...
 
 
 #: An option of a pipeline, or a list of options, as deep as you like.

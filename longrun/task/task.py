@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from longrun.durations import Duration, seconds
 from longrun.engine import Rule
 from longrun.option import Option, Part, Wrapper, flatten
-from longrun.retry import On
+from longrun.rule import On
 from longrun.task.gate import Gate
 from longrun.task.run import Run
 

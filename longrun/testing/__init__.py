@@ -13,6 +13,7 @@ run_virtual(main)      # minutes of backoff in milliseconds
 
 from longrun.testing.clock import VirtualClock, run_virtual, virtual_backend
 from longrun.testing.instant import instant
+from longrun.testing.isolated import isolated
 from longrun.testing.listener import RecordingListener
 from longrun.testing.script import Hang, Script, ScriptedFailure
 
@@ -23,6 +24,7 @@ __all__ = [
     "ScriptedFailure",
     "VirtualClock",
     "instant",
+    "isolated",
     "run_virtual",
     "virtual_backend",
 ]

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import anyio
 
+from longrun.clock import follow_the_loop
+
 T = TypeVar("T")
 
 #: 2026-01-01T00:00:00Z, when virtual wall time begins.
@@ -62,6 +64,7 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
 
 def virtual_backend(backend: str = "asyncio") -> tuple[str, dict[str, Any]]:
     """``(name, options)`` for anyio's pytest plugin (its ``anyio_backend`` fixture) or for ``anyio.run``."""
+    follow_the_loop()
     if backend == "trio":
         from trio.testing import MockClock
 

@@ -197,3 +197,11 @@ def test_a_listener_that_cannot_be_called_is_refused() -> None:
     """observe takes a callable."""
     with pytest.raises(PipelineError, match="observe was given None"):
         longrun.observe(None)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_waits_that_never_fit_the_total_limit_are_warned_of_where_the_pipeline_is_written() -> None:
+    """The pipeline is built: it is a mistake, but not one that breaks a call."""
+    with pytest.warns(UserWarning, match=r"first wait of retry rule 'on timeouts' is 9 s and never fits") as caught:
+        Pipeline(timeout.after(5), retry.on(TimeoutError, 3, constant(9), name="on timeouts"))
+
+    assert caught[0].filename == __file__

@@ -75,6 +75,7 @@ def test_concurrent_calls_keep_separate_accounts(backend: str, calls: list[tuple
     takes=st.floats(0, 5),
     jitter=st.floats(0, 1),
 )
+@pytest.mark.filterwarnings("ignore:the first wait of retry rule")
 def test_no_attempt_starts_and_no_wait_ends_behind_the_deadline(
     backend: str, limit: float, initial: float, takes: float, jitter: float
 ) -> None:
