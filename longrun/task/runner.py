@@ -26,8 +26,6 @@ from longrun.events import (
     Event,
     HookFailed,
     Listener,
-    RunAbandoned,
-    RunsCancelled,
     ShutdownStuck,
     StopRequested,
     TaskFailed,
@@ -39,8 +37,8 @@ from longrun.task import verdict
 from longrun.task.calendar import Calendar
 from longrun.task.outcome import HookFailure, Outcome, TaskFailure
 from longrun.task.run import Run
-from longrun.task.shutdown import StopTimes, run_hooks
-from longrun.task.stack import stack_of
+from longrun.task.shutdown import run_hooks
+from longrun.task.stop import Stop
 from longrun.task.task import RESOLUTION, Task
 from longrun.task.unit import TaskState, Unit
 
@@ -77,7 +75,7 @@ class Runner:
         if isinstance(max_running, bool) or not isinstance(max_running, int) or max_running < 1:
             raise ValueError(f"Runner max_running is {max_running!r}; give a whole number of at least 1")
         self._baseline = baseline
-        self._times = StopTimes(seconds(shutdown_timeout, "Runner shutdown_timeout"))
+        self._stop = Stop(seconds(shutdown_timeout, "Runner shutdown_timeout"))
         self._settle = seconds(settle, "Runner settle", zero=True)
         self._clock = clock or SystemClock()
         self._listeners = tuple(listeners)
@@ -93,10 +91,6 @@ class Runner:
         self._failures: list[TaskFailure] = []
         self._hook_failures: tuple[HookFailure, ...] = ()
         self._abandoned: tuple[str, ...] = ()
-        self._stop_reason: str | None = None
-        self._stop_at = 0.0
-        self._drain_until = 0.0
-        self._drain_scope: anyio.CancelScope | None = None
         self._outer_deadline = math.inf
         self._tg: TaskGroup | None = None
         self._started = False
@@ -110,8 +104,8 @@ class Runner:
         """Take *task* in, also while running. RunnerError for a name that is taken, or after a stop."""
         if task.name in self._units and not self._units[task.name].over:
             raise RunnerError(f"task {task.name!r} is already in this runner; names are unique")
-        if self._stop_reason is not None:
-            raise RunnerError(f"task {task.name!r} comes too late: the runner stops ({self._stop_reason})")
+        if self._stop.reason is not None:
+            raise RunnerError(f"task {task.name!r} comes too late: the runner stops ({self._stop.reason})")
         if self._tg is not None and self._quiet.is_set():
             raise RunnerError(f"task {task.name!r} comes too late: every task has ended, and so does the runner")
         unit = Unit(task, Engine(task.rules, self._baseline))
@@ -129,9 +123,7 @@ class Runner:
         if unit.over:
             return False
         if unit.phase == "running":
-            unit.stopping = True
-            if unit.scope is not None:
-                unit.scope.cancel()
+            unit.cancel()
         else:
             self._drop(unit)
             if self._tg is not None:
@@ -143,7 +135,7 @@ class Runner:
         return {name: unit.state() for name, unit in self._units.items()}
 
     def __repr__(self) -> str:
-        said = f", stops: {self._stop_reason}" if self._stop_reason else ""
+        said = f", stops: {self._stop.reason}" if self._stop.reason else ""
         return f"<Runner: {self._alive} tasks, {len(self._running)} running, {len(self._queue)} queued{said}>"
 
     # -- running -----------------------------------------------------------------------------------------------------
@@ -174,7 +166,7 @@ class Runner:
             self._quiet = anyio.Event()
             async with anyio.create_task_group() as tg:
                 self._tg = tg
-                if self._stop_reason is not None:
+                if self._stop.reason is not None:
                     self._begin_stop()
                 for unit in self._units.values():
                     if not unit.over:
@@ -280,7 +272,7 @@ class Runner:
             events = tuple(verdict.failed(unit, run, error, started, now, self._rng, self._hint_limit()))
         if unit.over:
             self._alive -= 1
-        elif self._stop_reason is not None or unit.stopping:
+        elif self._stop.reason is not None or unit.stopping:
             unit.move("stopped")
             self._alive -= 1
         else:
@@ -305,22 +297,20 @@ class Runner:
 
         Returns the reason that holds: the first one given. A later call may shorten the drain, never lengthen it.
         """
-        wanted = self._times.drain if drain is None else seconds(drain, "Runner.stop drain", zero=True)
+        wanted = self._stop.longest_drain if drain is None else seconds(drain, "Runner.stop drain", zero=True)
         if self._over:  # nothing is left to stop, and a cancellation may still come by
-            return self._stop_reason or reason
-        if self._stop_reason is not None:
+            return self._stop.reason or reason
+        if self._stop.reason is not None:
             if self._tg is not None:
-                self._shorten_drain(self._clock.now() + wanted)
-            return self._stop_reason
-        self._stop_reason = reason
-        self._stop_drain = wanted
+                self._stop.shorten(self._clock.now() + wanted)
+            return self._stop.reason
+        self._stop.ask(reason, wanted)
         if self._tg is not None:
             self._begin_stop()
         return reason
 
     def _begin_stop(self) -> None:
-        self._stop_at = self._clock.now()
-        self._drain_until = self._stop_at + self._stop_drain
+        self._stop.begin(self._clock.now())
         for unit in self._units.values():
             if unit.run is not None:
                 unit.run.stopping = True
@@ -328,7 +318,7 @@ class Runner:
                 self._drop(unit)
         self._queue.clear()
         self._check_quiet()
-        self._emit(StopRequested("runner", self._stop_reason or "", self._stop_drain))
+        self._emit(StopRequested("runner", self._stop.reason or "", self._stop.drain))
         self._task_group().start_soon(self._ladder)
 
     def _drop(self, unit: Unit) -> None:
@@ -337,36 +327,18 @@ class Runner:
         unit.run = None
         self._alive -= 1
 
-    def _shorten_drain(self, until: float) -> None:
-        self._drain_until = min(self._drain_until, until)
-        if self._drain_scope is not None:
-            self._drain_scope.deadline = min(self._drain_scope.deadline, until)
-
     async def _ladder(self) -> None:
-        with anyio.CancelScope(deadline=self._drain_until) as self._drain_scope:
-            await self._quiet.wait()
-        if self._running:
-            self._emit(RunsCancelled("runner", tuple(self._running)))
-            for unit in tuple(self._running.values()):
-                unit.stopping = True
-                if unit.scope is not None:
-                    unit.scope.cancel()
-            with anyio.move_on_after(self._times.grace):
-                await self._quiet.wait()
-        self._abandoned = tuple(self._running)
-        for unit in tuple(self._running.values()):
-            stack = stack_of(unit.coroutine) if unit.coroutine is not None else "(not started)"
-            self._emit(RunAbandoned(unit.name, unit.run.id if unit.run else "", stack))
+        self._abandoned = await self._stop.climb(self._quiet, self._running, self._emit)
         self._quiet.set()
 
     def _check_quiet(self) -> None:
-        if self._alive == 0 and (self._stop_reason is not None or not self._keep_open):
+        if self._alive == 0 and (self._stop.reason is not None or not self._keep_open):
             self._quiet.set()
 
     async def _run_hooks(self, tg: TaskGroup) -> tuple[str, ...]:
-        begun = self._stop_at if self._stop_reason is not None else self._clock.now()
+        deadline = self._stop.hooks_deadline(self._clock.now())
         hooks = [(u.name, u.task.shutdown) for u in reversed(self._units.values()) if u.task.shutdown is not None]
-        self._hook_failures, stuck = await run_hooks(hooks, begun + self._times.timeout, self._times.grace, tg)
+        self._hook_failures, stuck = await run_hooks(hooks, deadline, self._stop.grace, tg)
         for failure in self._hook_failures:
             self._emit(HookFailed(failure.task, failure.error))
         return stuck
@@ -377,9 +349,9 @@ class Runner:
         status: Literal["finished", "stopped", "failed"] = "finished"
         if self._failures:
             status = "failed"
-        elif self._stop_reason is not None:
+        elif self._stop.reason is not None:
             status = "stopped"
-        return Outcome(status, self._stop_reason, tuple(self._failures), self._hook_failures, self._abandoned)
+        return Outcome(status, self._stop.reason, tuple(self._failures), self._hook_failures, self._abandoned)
 
     def _emit(self, event: Event) -> None:
         if self._listeners:

@@ -1,32 +1,12 @@
-"""Shutdown: how the time of a stop is shared out, and the hooks that run when every task has stopped."""
+"""Shutdown: the hooks that run when every task has stopped."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
 import anyio
 from anyio.abc import TaskGroup
 
 from longrun.errors import TimeoutExceeded
 from longrun.task.outcome import HookFailure
-
-
-@dataclass(frozen=True, slots=True)
-class StopTimes:
-    """The ladder of a stop within *timeout* seconds: drain, then cancel, then abandon, then the hooks.
-
-    Runs in flight may use seven tenths of the time; cancelled ones get a tenth (at most 5 s) to clean up, and the
-    hooks what is left, so that a slow run never takes their turn.
-    """
-
-    timeout: float
-
-    @property
-    def drain(self) -> float:
-        return 0.7 * self.timeout
-
-    @property
-    def grace(self) -> float:
-        return min(5.0, 0.1 * self.timeout)
 
 
 async def run_hooks(

@@ -93,6 +93,12 @@ class Unit:
             raise RunnerError(f"task {self.name!r} cannot go from {self.phase} to {phase}: a defect of the runner")
         self.phase = phase
 
+    def cancel(self) -> None:
+        """Cancel the attempt in flight, or the one that is about to begin."""
+        self.stopping = True
+        if self.scope is not None:
+            self.scope.cancel()
+
     def state(self) -> TaskState:
         """The unit as a frozen value."""
         return TaskState(
