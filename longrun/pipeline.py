@@ -1,9 +1,9 @@
 """Pipeline and do: options read top to bottom, the first is the outermost."""
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from random import Random
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from longrun.assembly import assemble, refuse_owned
 from longrun.option import Call, Keyed, Option, describe
@@ -23,18 +23,21 @@ class Pipeline:
 
     def __init__(self, *options: Option, name: str | None = None, rng: Random | None = None) -> None:
         self.name = name or "call"
-        self._layers = assemble(options, self.name, rng or Random())
+        self._layers = assemble(options, self.name, rng or Random()) or (_as_it_is,)
         self._keyed = any(isinstance(layer, Keyed) for layer in self._layers)
 
-    async def do(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def do(
+        self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, T]:  # what an ``async def`` would return
         """Call ``fn(*args, **kwargs)`` through the options and return its result; what comes out is its own error."""
-        call: Call[T] = functools.partial(fn, *args, **kwargs)
+        # Not ``async def``: one coroutine less on the way of every call.
+        call: Call[T] = functools.partial(fn, *args, **kwargs) if args or kwargs else cast("Call[T]", fn)
         layers = self._layers
         if self._keyed:
             layers = tuple(layer.select(args, kwargs) if isinstance(layer, Keyed) else layer for layer in layers)
-        for layer in layers:
+        for layer in layers[:-1]:
             call = functools.partial(layer, call)
-        return await call()
+        return layers[-1](call)
 
     def wrap(self, fn: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         """*fn* with every call going through this pipeline; also a decorator."""
@@ -48,7 +51,7 @@ class Pipeline:
     def describe(self) -> str:
         """The pipeline in words, outermost first."""
         lines = [f"{self.name}:"]
-        for layer in reversed(self._layers):
+        for layer in reversed(self._layers if self._layers != (_as_it_is,) else ()):
             lines.extend(f"  {line}" for line in describe(layer).splitlines())
         return "\n".join([*lines, "  the call"])
 
@@ -63,10 +66,42 @@ async def do(fn: Callable[[], Awaitable[T]], *options: Option) -> T:
 
     PipelineError for options whose state would be new for each call: name them, or build a :class:`Pipeline`.
     """
-    refuse_owned(options)
-    return await Pipeline(*options).do(fn)
+    return await _prepared(options).do(fn)
 
 
 def compose(*options: Option) -> list[Option]:
     """A bundle of options under one name, to be given to ``do`` and ``Pipeline`` like a single one."""
     return list(options)
+
+
+#: Pipelines of ``do`` by their options, so that a call site with ready options does not build one each time.
+_ready: dict[tuple[Option, ...], Pipeline] = {}
+_MOST_READY = 256
+
+
+def forget_ready() -> None:
+    """Forget the pipelines of ``do``: they hold the named state that they were built with. For tests."""
+    _ready.clear()
+
+
+def _prepared(options: tuple[Option, ...]) -> Pipeline:
+    try:
+        known = _ready.get(options)
+    except TypeError:  # a list among them: it may have changed since
+        return _built(options)
+    if known is None:
+        known = _built(options)
+        if len(_ready) >= _MOST_READY:  # options made anew for each call: forget them all rather than grow
+            _ready.clear()
+        _ready[options] = known
+    return known
+
+
+def _built(options: tuple[Option, ...]) -> Pipeline:
+    refuse_owned(options)
+    return Pipeline(*options)
+
+
+async def _as_it_is(call: Call[T]) -> T:
+    """The layer of a pipeline without options."""
+    return await call()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from longrun.pipeline import forget_ready
 from longrun.shared import swap
 
 
@@ -10,7 +11,9 @@ from longrun.shared import swap
 def isolated() -> Iterator[None]:
     """Inside, every name is new; afterwards what was there before is there again."""
     former = swap({})
+    forget_ready()
     try:
         yield
     finally:
         swap(former)
+        forget_ready()

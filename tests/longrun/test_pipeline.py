@@ -205,3 +205,33 @@ def test_waits_that_never_fit_the_total_limit_are_warned_of_where_the_pipeline_i
         Pipeline(timeout.after(5), retry.on(TimeoutError, 3, constant(9), name="on timeouts"))
 
     assert caught[0].filename == __file__
+
+
+@pytest.mark.anyio
+async def test_do_with_ready_options_builds_its_pipeline_once() -> None:
+    """The same option objects mean the same pipeline; a list may have changed and is read anew."""
+    seen: list[str] = []
+
+    async def noting(call: Callable[[], Awaitable[T]]) -> T:
+        seen.append("called")
+        return await call()
+
+    work = Script("ok")
+    rule = retry.on(ConnectionError, 1)
+    answers = [await longrun.do(work, rule, noting), await longrun.do(work, rule, noting)]
+    changing = [rule]
+    answers.append(await longrun.do(work, changing))
+    changing.append(noting)
+    answers.append(await longrun.do(work, changing))
+
+    assert answers == ["ok"] * 4
+    assert seen == ["called"] * 3
+
+
+@pytest.mark.anyio
+async def test_a_pipeline_without_options_is_the_call_itself() -> None:
+    """Nothing is added, and the description says so."""
+    bare = Pipeline(name="bare")
+
+    assert await bare.do(Script("ok")) == "ok"
+    assert bare.describe() == "bare:\n  the call"
