@@ -9,7 +9,7 @@ The names are loaded when they are first used, so that ``import longrun`` costs 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from longrun import backoff, retry, timeout
+    from longrun import backoff, preset, retry, timeout
     from longrun._version import __version__
     from longrun.attempt import Attempt, timeline
     from longrun.clock import Clock, SystemClock
@@ -78,12 +78,13 @@ __all__ = [
     "compose",
     "do",
     "observe",
+    "preset",
     "retry",
     "timeline",
     "timeout",
 ]
 
-_MODULES = frozenset({"backoff", "retry", "timeout"})
+_MODULES = frozenset({"backoff", "preset", "retry", "timeout"})
 _HOMES = {
     "Attempt": "longrun.attempt",
     "Baseline": "longrun.failure.baseline",

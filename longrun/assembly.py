@@ -28,6 +28,7 @@ def assemble(options: Iterable[Option], name: str, rng: Random) -> tuple[Wrapper
         site = Site(name, listeners, rng, budget)
         if isinstance(option, BudgetOption):
             budget = option.budget
+            layers.append(option)
         elif isinstance(option, Layer):
             layers.append(option.build(site))
         elif isinstance(option, Part):

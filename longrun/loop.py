@@ -34,7 +34,7 @@ class Loop:
         self.engine = Engine([part.rule for part in parts])
         self.predicates = tuple(part.predicate for part in parts if isinstance(part, OnResult))
         # With nobody to tell and nothing to look at, a call that succeeds leaves no trace and costs next to nothing.
-        self._plain = not (site.listeners or self.predicates or site.budget)
+        self._plain = not (site.listeners or self.predicates)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -90,8 +90,6 @@ class Tries:
     def begin(self) -> float:
         """An attempt begins; the instant."""
         site = self._loop.site
-        if site.budget is not None and not self._attempts:
-            site.budget.called()
         if site.listeners:
             emit(site.listeners, AttemptStarted(site.name, len(self._attempts) + 1))
         return now()

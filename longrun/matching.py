@@ -1,13 +1,25 @@
 """Which errors a retry rule means: classes, single errors by identity, predicates, or a tuple of these."""
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from longrun.capabilities import retry_after
 from longrun.errors import PipelineError, Rejected
 
 #: What ``retry.on`` takes. A predicate is asked for each leaf of an exception group.
-Errors: TypeAlias = "type[BaseException] | BaseException | Callable[[Exception], bool] | tuple[Errors, ...]"
+Errors: TypeAlias = "type[BaseException] | BaseException | Callable[[Exception], bool] | Live | tuple[Errors, ...]"
+
+
+@runtime_checkable
+class Live(Protocol):
+    """A named set of errors that may change while rules hold it: a ``retry.Registry``."""
+
+    @property
+    def name(self) -> str: ...
+
+    def current(self) -> "Matcher | None":
+        """What the set means at this moment; None while it is empty."""
+        ...
 
 
 class Unwanted(Exception):
@@ -28,16 +40,18 @@ class Matcher:
     of rule is ever asked about the other.
     """
 
-    __slots__ = ("_classes", "_instances", "_predicates", "_results", "description")
+    __slots__ = ("_classes", "_instances", "_live", "_predicates", "_results", "description")
 
     def __init__(self, errors: Errors, *, results: bool = False) -> None:
         self._results = results
         self._classes: list[type[BaseException]] = []
         self._instances: list[BaseException] = []
         self._predicates: list[Callable[[Exception], bool]] = []
+        self._live: list[Live] = []
         self._add(errors)
         names = [*(wanted.__name__ for wanted in self._classes), *(repr(wanted) for wanted in self._instances)]
         names += [str(getattr(wanted, "__qualname__", wanted)) for wanted in self._predicates]
+        names += [f"registry {wanted.name!r}" for wanted in self._live]
         if not names:
             raise PipelineError("retry.on was given an empty tuple of errors; name at least one")
         self.description = " or ".join(names)
@@ -45,13 +59,15 @@ class Matcher:
     @property
     def catches_all(self) -> bool:
         """Whether this matcher takes any error: such a rule is asked last."""
-        return Exception in self._classes
+        return Exception in self._classes or any(matcher.catches_all for matcher in self._current())
 
     def matches(self, error: BaseException) -> bool:
         """Whether the leaf *error* is meant."""
         if not isinstance(error, Exception) or isinstance(error, Unwanted) is not self._results:
             return False
         if any(error is wanted for wanted in self._instances):
+            return True
+        if any(matcher.matches(error) for matcher in self._current()):
             return True
         if isinstance(error, Rejected):
             return any(isinstance(error, c) for c in self._classes if issubclass(c, Rejected))
@@ -61,7 +77,16 @@ class Matcher:
         """Whether an exception group is meant as such: its class is named, or the very instance."""
         if any(error is wanted for wanted in self._instances):
             return True
+        if any(matcher.matches_whole(error) for matcher in self._current()):
+            return True
         return any(issubclass(c, BaseExceptionGroup) and isinstance(error, c) for c in self._classes)
+
+    def means(self, kind: type[BaseException]) -> bool:
+        """Whether the class *kind*, or one above it, is named."""
+        return issubclass(kind, tuple(self._classes)) or any(matcher.means(kind) for matcher in self._current())
+
+    def _current(self) -> "list[Matcher]":
+        return [matcher for live in self._live if (matcher := live.current()) is not None]
 
     def _add(self, errors: Errors) -> None:
         if isinstance(errors, tuple):
@@ -75,9 +100,12 @@ class Matcher:
             self._classes.append(errors)
         elif isinstance(errors, BaseException):
             self._instances.append(errors)
+        elif isinstance(errors, Live) and not isinstance(errors, type):
+            self._live.append(errors)
         elif callable(errors) and not isinstance(errors, type):
             self._predicates.append(errors)
         else:
             raise PipelineError(
-                f"retry.on was given {errors!r}; give exception classes, an exception, a predicate or a tuple of these"
+                f"retry.on was given {errors!r}; give exception classes, an exception, a predicate, "
+                "a retry.Registry or a tuple of these"
             )

@@ -1,16 +1,19 @@
-"""retry.on and retry.on_result: the rules of a pipeline's one retry engine."""
+"""retry: the rules of a pipeline's one retry engine, registries of temporary errors, budgets of extra attempts."""
 
 from collections.abc import Callable
 from typing import Any
 
-from longrun.backoff import DEFAULT, Backoff
-from longrun.durations import retries as checked_retries
-from longrun.durations import seconds
-from longrun.engine import Rule
+from longrun.backoff import Backoff
+from longrun.budget.budget import Budget
+from longrun.budget.settings import FLOOR, RATIO, BudgetSettings
 from longrun.errors import PipelineError
 from longrun.failure.baseline import HINT_CAP
 from longrun.matching import Errors, Matcher, Unwanted
-from longrun.rule import On, OnResult
+from longrun.registry import Registry
+from longrun.rule import BudgetOption, On, OnResult, build
+from longrun.shared import shared
+
+__all__ = ["DEFAULT_RETRIES", "Registry", "budget", "on", "on_result"]
 
 DEFAULT_RETRIES = 3
 
@@ -23,7 +26,7 @@ def on(
     name: str | None = None,
     hint_cap: float = HINT_CAP,
 ) -> On:
-    """Retry *errors*: classes, an instance (by identity), a predicate, or a tuple of these.
+    """Retry *errors*: classes, an instance (by identity), a predicate, a :class:`Registry`, or a tuple of these.
 
     *retries* n means n + 1 calls, None no limit; each rule has its own budget, fresh for every call. *backoff* defaults
     to ``exponential(1, 30)`` with jitter. An error whose ``retry_after`` asks for more than *hint_cap* seconds is not
@@ -31,7 +34,7 @@ def on(
     PipelineError for errors that make no sense.
     """
     matcher = Matcher(errors)
-    return On(_rule(matcher, retries, backoff, name or matcher.description, hint_cap))
+    return On(build(matcher, retries, backoff, name or matcher.description, hint_cap))
 
 
 def on_result(
@@ -50,16 +53,16 @@ def on_result(
         return isinstance(error, Unwanted) and predicate(error.value)
 
     named = name or str(getattr(predicate, "__qualname__", "predicate"))
-    return OnResult(predicate, _rule(Matcher(unwanted, results=True), retries, backoff, named, hint_cap))
+    return OnResult(predicate, build(Matcher(unwanted, results=True), retries, backoff, named, hint_cap))
 
 
-def _rule(matcher: Matcher, retries: int | None, backoff: Backoff | None, name: str, hint_cap: float) -> Rule:
-    if backoff is not None and not callable(backoff):
-        raise PipelineError(f"retry backoff is {backoff!r}; give a curve such as backoff.exponential(1, 30)")
-    return Rule(
-        matcher,
-        checked_retries(retries, "retry.on retries"),
-        DEFAULT if backoff is None else backoff,
-        name,
-        seconds(hint_cap, "retry.on hint_cap"),
-    )
+def budget(name: str, *, ratio: float = RATIO, floor: float = FLOOR) -> BudgetOption:
+    """A budget for the retries and hedges below it, one for all pipelines of the process that name it.
+
+    They may make *floor* extra attempts per second, whatever happens, and beyond these *ratio* extra attempts for each
+    call of the last 10 s. When it is spent no extra attempt is made and the call's own error comes out: a budget never
+    waits. Defaults as in Twitter's Finagle. PipelineError for numbers that make no sense, and for a name that is in use
+    with other numbers.
+    """
+    settings = BudgetSettings(ratio, floor)
+    return BudgetOption(shared("budget", name, settings, lambda: Budget(name, settings)))

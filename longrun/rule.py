@@ -1,10 +1,41 @@
-"""Rules as parts of a pipeline: what ``retry.on`` and ``retry.on_result`` make."""
+"""Rules, and the budget above them, as parts of a pipeline: what ``retry`` and ``preset`` make."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
+from longrun.backoff import DEFAULT, Backoff
+from longrun.durations import Duration, seconds
+from longrun.durations import retries as checked_retries
 from longrun.engine import Rule
+from longrun.errors import PipelineError
+from longrun.failure.baseline import HINT_CAP
+from longrun.matching import Matcher
 from longrun.option import ExtraAttempts, Part
+
+T = TypeVar("T")
+
+
+def build(
+    matcher: Matcher,
+    retries: int | None,
+    backoff: Backoff | None,
+    name: str,
+    hint_cap: Duration = HINT_CAP,
+    *,
+    preset: bool = False,
+    what: str = "retry.on",
+) -> Rule:
+    """A checked rule; ValueError for a budget below 1, PipelineError for what is no curve. *what* names the caller."""
+    if backoff is not None and not callable(backoff):
+        raise PipelineError(f"{what} backoff is {backoff!r}; give a curve such as backoff.exponential(1, 30)")
+    return Rule(
+        matcher,
+        checked_retries(retries, f"{what} retries"),
+        DEFAULT if backoff is None else backoff,
+        name,
+        seconds(hint_cap, f"{what} hint_cap"),
+        preset,
+    )
 
 
 class On(Part):
@@ -40,8 +71,13 @@ class BudgetOption(Part):
     def __init__(self, budget: ExtraAttempts) -> None:
         self.budget = budget
 
+    async def __call__(self, call: Callable[[], Awaitable[T]], /) -> T:
+        """The budget at its own place: each call that passes earns its share, whatever stands below."""
+        self.budget.called()
+        return await call()
+
     def describe(self) -> str:
-        return str(self.budget)
+        return f"budget {self.budget}"
 
 
 def _many(rule: Rule) -> str:

@@ -58,7 +58,7 @@ def transport(error: BaseException) -> Failure | None:
     for part in chain(error):
         if isinstance(part, _TRANSPORT) or (tls is not None and isinstance(part, tls.SSLError)):
             return Failure(Category.NODE)
-        if isinstance(part, OSError) and part.errno in _NETWORK_ERRNOS:
+        if isinstance(part, OSError) and part.errno in NETWORK_ERRNOS:
             return Failure(Category.NODE)
     return None
 
@@ -104,7 +104,7 @@ def _ask(step: Classifier, error: BaseException) -> Failure | None:
 _TRANSPORT = (ConnectionError, TimeoutError, EOFError, socket.gaierror, socket.herror)
 
 
-_NETWORK_ERRNOS = frozenset(
+NETWORK_ERRNOS = frozenset(
     getattr(errno, name)
     for name in ("ENETUNREACH", "EHOSTUNREACH", "ENETDOWN", "EHOSTDOWN", "ENETRESET", "EADDRNOTAVAIL", "ENOTCONN")
     if hasattr(errno, name)
