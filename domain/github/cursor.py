@@ -4,7 +4,8 @@ Issues come oldest update first. Reading by page number alone loses issues: one 
 leaves its place, the rest move up, and the first of the next page is never seen. So the walk goes by key: the next
 page starts *at* the last update seen (inclusive; what is known and unchanged makes no event). Page numbers are used
 only inside one second that holds more than a page, and such a second is read until two readings in a row agree: an
-issue that moved away during the first, and so made us miss another, is not in the second.
+issue that moved away during the first, and so made us miss another, is not in the second. A reading counts only when it
+began after the second was settled: while issues still join, one that joins can make good for one that leaves.
 """
 
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ from domain.github.entities import IssuePage
 
 #: A second this long past, by the forge's own clock, takes no further updates.
 SETTLED = timedelta(minutes=1)
+#: What a reading that began too early sums up to.
+TOO_EARLY = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +44,38 @@ def advance(cursor: Cursor, page: IssuePage) -> Cursor:
         return replace(here, since=last)
     if cursor.page == 1 and not page.more:
         return here
-    numbers = [issue.number for issue in page.issues if issue.updated_at == cursor.since]
-    reading = crc32(repr(numbers).encode(), cursor.reading) if numbers else cursor.reading
+    reading = _sum(cursor, page)
     if page.more and last == cursor.since:
         return replace(here, page=cursor.page + 1, reading=reading, before=cursor.before)
+    if reading == TOO_EARLY:
+        return here
     if reading != cursor.before:
         return replace(here, before=reading)  # something may have moved up past us: read this second again
-    if last != cursor.since:
-        return replace(here, since=last)
+    # Not to *last*: of what stands behind the second, a page that began too late shows only the end.
+    if cursor.since is not None and last != cursor.since:
+        return replace(here, since=_next(cursor.since))
     return replace(here, since=_leave(cursor.since, page.date))
+
+
+def _sum(cursor: Cursor, page: IssuePage) -> int:
+    """What the current reading of the second comes to, with this page."""
+    begins = cursor.page == 1 and cursor.since is not None and page.date is not None
+    if cursor.reading == TOO_EARLY or (begins and not _settled(cursor.since or "", page.date or "")):
+        return TOO_EARLY
+    numbers = [issue.number for issue in page.issues if issue.updated_at == cursor.since]
+    return crc32(repr(numbers).encode(), cursor.reading) if numbers else cursor.reading
 
 
 def _leave(since: str | None, now: str | None) -> str | None:
     """The next second when *since* is settled, so that a full second at the end is not walked for ever."""
-    if since is None or now is None:
+    if since is None or now is None or not _settled(since, now):
         return since
-    second = datetime.fromisoformat(since)
-    if datetime.fromisoformat(now) - second < SETTLED:
-        return since
-    return (second + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _next(since)
+
+
+def _next(second: str) -> str:
+    return (datetime.fromisoformat(second) + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _settled(second: str, now: str) -> bool:
+    return datetime.fromisoformat(now) - datetime.fromisoformat(second) >= SETTLED

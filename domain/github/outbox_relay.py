@@ -15,6 +15,8 @@ ROUTES: Mapping[str, str] = MappingProxyType({ISSUE_CHANGED: EXPLAIN_ISSUE})
 BATCH = 20
 #: A row that the inbox refuses this often is dead. Refusals are about the row: a failing database fails the whole tick.
 ATTEMPTS = 5
+#: Executions of one intent. After 1, 4, 9, ... minutes that is eight hours of trying, so it outlives a bad night.
+EXECUTIONS = 12
 #: Acknowledged rows are kept a week for whoever looks into yesterday.
 KEEP = 7 * 86_400.0
 
@@ -82,7 +84,9 @@ class OutboxRelay:
         issue = self._issues.issue(db, repository_id, row.number)
         if issue is None:
             raise _Poison(f"issue {repository}#{row.number} is not stored")
-        self._inbox.submit_in(db, intent, _payload(repository, row), idempotency_key=_key(issue, row))
+        self._inbox.submit_in(
+            db, intent, _payload(repository, row), idempotency_key=_key(issue, row), max_attempts=EXECUTIONS
+        )
 
 
 class _Poison(ValueError):

@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from domain.github.entities import Repository
@@ -55,6 +55,13 @@ def _database(text: str) -> str:
     return text
 
 
+def _sendable(token: SecretStr) -> SecretStr:
+    text = token.get_secret_value()
+    if " " in text or not text.isascii() or not text.isprintable():
+        raise PydanticCustomError("token", "it holds spaces, control or non-ASCII characters; paste it again")
+    return token
+
+
 def _one_line(text: str) -> str:
     if not text.isprintable():
         raise PydanticCustomError("line", "it must be one line without control characters")
@@ -72,7 +79,7 @@ class GithubSection(Section):
         default="https://api.github.com",
         description="The REST API: github.com, or https://HOST/api/v3 of a GitHub Enterprise Server.",
     )
-    token: Secret | None = Field(
+    token: Annotated[Secret, AfterValidator(_sendable)] | None = Field(
         default=None, description="A token with access to the repositories: issues, read and write."
     )
     repositories: Annotated[tuple[Annotated[str, AfterValidator(_repository)], ...], AfterValidator(_distinct)] = Field(

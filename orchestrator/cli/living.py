@@ -14,7 +14,7 @@ from longrun.events import Listener
 from orchestrator.cli import streams
 from orchestrator.cli.progress import PreflightProgress
 from orchestrator.life import Life
-from orchestrator.logs import configure
+from orchestrator.logs import LineHandler, configure
 from orchestrator.scheduler.event_log import EventLog
 from orchestrator.scheduler.outcome import PhaseOutcome, PreflightFailure, ServiceOutcome, described
 from orchestrator.service import Service
@@ -29,7 +29,7 @@ _log = logging.getLogger("orchestrator.life")
 
 def live_run(service: type[Service], config: Path | None, *, seconds: float | None, once: bool) -> int:
     """Run *service*; its exit code."""
-    life, progress = _prepare(service, config)
+    life, progress, logs = _prepare(service, config)
 
     async def main() -> ServiceOutcome:
         return await life.run(seconds=seconds, once=once)
@@ -37,21 +37,26 @@ def live_run(service: type[Service], config: Path | None, *, seconds: float | No
     outcome = _in_loop(main, progress)
     if outcome.preflights.status != "passed":
         for line in outcome.preflights.lines():
-            streams.say(line)
+            streams.say(logs.redactor(line))
     for failure in outcome.died:
-        streams.say(f"worker failed: {failure}")
+        streams.say(logs.redactor(f"worker failed: {failure}"))
     if outcome.abandoned:
         streams.say(_told(outcome.abandoned))
-    _log.info("service.stopped", extra={"reason": outcome.reason or "all work is done", "code": outcome.exit_code})
+    logs.flush()  # what is still folded belongs before the last line
+    reason = outcome.reason or outcome.preflights.reason or "all work is done"
+    _log.info("service.stopped", extra={"reason": reason, "code": outcome.exit_code})
     return outcome.exit_code
 
 
 def live_check(service: type[Service], config: Path | None, *, as_json: bool) -> int:
     """Run phase 1 of *service* and print its report; the exit code."""
-    life, progress = _prepare(service, config)
+    life, progress, logs = _prepare(service, config)
     outcome = _in_loop(life.check, progress)
     try:
-        streams.write(json.dumps(_json(outcome), indent=2) if as_json else "\n".join(outcome.lines()))
+        if as_json:
+            streams.write(json.dumps(logs.redactor.clean(_json(outcome)), indent=2))
+        else:
+            streams.write(logs.redactor("\n".join(outcome.lines())))
         streams.flush()
     except BrokenPipeError:
         if not streams.reader_is_gone():
@@ -59,14 +64,14 @@ def live_check(service: type[Service], config: Path | None, *, as_json: bool) ->
     return _EXIT_CODES[outcome.status]
 
 
-def _prepare(service: type[Service], config: Path | None) -> tuple[Life, PreflightProgress]:
+def _prepare(service: type[Service], config: Path | None) -> tuple[Life, PreflightProgress, LineHandler]:
     settings = load(service.settings, config)
     logs = configure(settings.log.format, settings.log.level, service.name, secrets=secret_values(settings))
     progress = PreflightProgress(sys.stderr, logs)
     listeners: list[Listener] = [EventLog(), progress]
     life = Life(service, settings, listeners, on_stuck=_leave)
     progress.expect(len(life.plan.preflights))
-    return life, progress
+    return life, progress, logs
 
 
 def _in_loop(main: Callable[[], Awaitable[T]], progress: PreflightProgress) -> T:

@@ -149,6 +149,7 @@ def _service_class(module: ModuleType, attribute: str, named: Named) -> "type[Se
 
     where = f"service {named.text!r} (from {named.source})"
     services = [name for name, value in vars(module).items() if _is_service(value, Service)]
+    services = services or [name for name in getattr(module, "__all__", ()) if name not in vars(module)]  # on demand
     offer = f"; its services: {', '.join(services)}" if services else "; it has no subclass of orchestrator.Service"
     try:
         found = getattr(module, attribute)

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import cast
 
 from orchestrator.cli import streams
@@ -30,18 +31,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that *argv* (by default the process's own arguments) names; the exit code of the process."""
     streams.prepare()
     try:
-        _take_term_as_interrupt()
+        _leave_on_a_signal()
         code = _code(argv)
         streams.flush()
     except KeyboardInterrupt:
-        return CANCELLED
+        return _cancelled()
     except BrokenPipeError as error:
         return 0 if streams.reader_is_gone() else report(error)
     except BaseExceptionGroup as group:
-        return CANCELLED if group.subgroup(KeyboardInterrupt) else report(group)
+        return _cancelled() if group.subgroup(KeyboardInterrupt) else report(group)
     except Exception as error:  # noqa: BLE001 - the last handler of the process: each failure becomes an exit code
         return report(error)
     return code
+
+
+def _cancelled() -> int:
+    with suppress(OSError):  # nobody may be there to read it
+        os.write(2, b"cancelled by a signal\n")  # also in the middle of a write to the stream
+    return CANCELLED
 
 
 def _code(argv: Sequence[str] | None) -> int:
@@ -51,14 +58,19 @@ def _code(argv: Sequence[str] | None) -> int:
         return stop.code if isinstance(stop.code, int) else 0
 
 
-def _take_term_as_interrupt() -> None:
-    """Until the event loop has handlers of its own, SIGTERM means what Ctrl-C means: cancelled, exit code 3."""
+def _leave_on_a_signal() -> None:
+    """Until the event loop has handlers of its own, nothing is open yet: a signal ends the process at once with 3.
+
+    No KeyboardInterrupt: one that passes through ``exec`` of a text, in an import, lets the interpreter die of SIGINT
+    even when it was caught.
+    """
     import signal
     import threading
 
     # Not undone: the process ends with its command.
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: os._exit(_cancelled()))
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Live the service's whole life; the charter's exit code."""
+    """Live the service's whole life; its exit code."""
     from orchestrator.cli.living import live_run
 
     return live_run(args.service_type, args.config, seconds=args.seconds, once=args.once)

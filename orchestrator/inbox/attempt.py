@@ -6,7 +6,7 @@ import anyio
 
 from orchestrator.inbox.errors import InvalidPayload
 from orchestrator.inbox.execution import Execution
-from orchestrator.inbox.failure import Classify, retry_in
+from orchestrator.inbox.failure import Classify, FailureVerdict, category_name, retry_in
 from orchestrator.inbox.handlers import Handler
 from orchestrator.inbox.settlement import Failed, Outcome, Released, Succeeded
 from orchestrator.inbox.wire import decode, encode, error_text, storable
@@ -51,13 +51,21 @@ def _success(result: object) -> Outcome:
 
 
 def _failure(execution: Execution, error: BaseException, classify: Classify, random: Callable[[], float]) -> Outcome:
-    execution.logger.warning("intent.attempt_failed: %s", error_text(error), exc_info=error)
+    verdict: FailureVerdict
     try:
         verdict = classify(error)
         wait = retry_in(verdict, execution.attempt, execution.claimed.max_attempts, random)
     except Exception as mistake:  # a classifier that fails must not keep the outcome from being written
         execution.logger.exception("intent.classifier_failed: %s", error_text(mistake))
-        wait = retry_in(_Unknown(), execution.attempt, execution.claimed.max_attempts, random)
+        verdict = _Unknown()
+        wait = retry_in(verdict, execution.attempt, execution.claimed.max_attempts, random)
+    # Of a network that is away one line says it all; where an unknown failure comes from is worth knowing.
+    trace = error if category_name(verdict) == "UNKNOWN" else None
+    if wait is None:
+        execution.logger.error("intent.failed: %s", error_text(error), exc_info=trace)
+    else:
+        told = {"wait": round(wait, 1)}
+        execution.logger.warning("intent.attempt_failed: %s", error_text(error), exc_info=trace, extra=told)
     return Failed(error_text(error), wait)
 
 

@@ -34,7 +34,7 @@ def retry_in(verdict: FailureVerdict, failures: int, max_attempts: int, random: 
     The hint of the other side when there is one (at most HINT_CAP), else 1, 4, 9, ... minutes (the wire format's own
     curve, at most BACKOFF_CAP), give or take a tenth. *random* gives numbers from 0 to 1.
     """
-    if _name(verdict.category) == "PERMANENT" or failures >= max_attempts:
+    if category_name(verdict) == "PERMANENT" or failures >= max_attempts:
         return None
     hint = verdict.wait_hint
     if hint is not None and not math.isnan(hint) and hint >= 0:
@@ -42,5 +42,6 @@ def retry_in(verdict: FailureVerdict, failures: int, max_attempts: int, random: 
     return min(60.0 * failures * failures, BACKOFF_CAP) * (0.9 + 0.2 * random())
 
 
-def _name(category: object) -> str:
-    return str(getattr(category, "name", category)).upper()
+def category_name(verdict: FailureVerdict) -> str:
+    """NODE, SERVICE, UNKNOWN or PERMANENT."""
+    return str(getattr(verdict.category, "name", verdict.category)).upper()

@@ -56,7 +56,7 @@ class PhaseOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ServiceOutcome:
-    """A whole life of the service; *exit_code* is the charter's."""
+    """A whole life of the service; *exit_code* is what its process ends with."""
 
     preflights: PhaseOutcome
     reason: str | None = None

@@ -11,7 +11,7 @@ from orchestrator.settings.environment import variable
 from orchestrator.settings.errors import Problem
 from orchestrator.settings.layer import MISSING, Key, Keys, Layer, dotted, value_at
 from orchestrator.settings.masking import shown_value
-from orchestrator.settings.shape import at, known, nearest, paths, unknown
+from orchestrator.settings.shape import at, known, nearest, paths, required, unknown
 
 _TABLES = ("model_type", "model_attributes_type", "dict_type", "dataclass_type", "mapping_type")
 _ARRAYS = ("list_type", "tuple_type", "set_type", "frozen_set_type", "iterable_type")
@@ -65,7 +65,7 @@ def explain(
             wishes.append(wish)
     for keys, (value, wishes) in found.items():
         holder = _holder(layers, keys)
-        source = holder.origin(keys) if holder else "default"
+        source = holder.origin(keys) if holder else "default" if keys else ""  # without keys: of the settings together
         given = "" if not keys or value is MISSING else f"is {shown_value(model, keys, value, redactor)}; "
         yield Problem(source, dotted(keys), given + " or ".join(wishes))
 
@@ -80,7 +80,8 @@ def _missing(keys: Keys, model: type[BaseModel], layers: Sequence[Layer]) -> Pro
     file = next((layer.name for layer in layers if layer.file), None)
     around = _holder(layers, keys[:-1])
     source = around.origin(keys[:-1]) if around else file or ""
-    within = known(at(model, keys))
+    places = at(model, keys)
+    within = required(places) or known(places)
     if within:
         example = f"[{dotted(keys)}] with {', '.join(within)}"
         return Problem(source, dotted(keys), f"is required and not set; add the section {example}")

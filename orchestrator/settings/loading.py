@@ -73,7 +73,8 @@ def _first_of_each_field(told: list[Problem], found: list[Problem]) -> list[Prob
     fields = {problem.field for problem in told if problem.field}
     fresh = []
     for problem in found:
-        if problem.field not in fields:
+        together = not problem.field and problem.text.split(" ", 1)[0] in fields  # what they are together names a field
+        if problem.field not in fields and not together:
             fresh.append(problem)
         fields |= {problem.field} - {""}
     return fresh

@@ -55,6 +55,12 @@ def known(places: Shapes) -> list[str] | None:
     return [key for model in models for key in fields(model)]
 
 
+def required(places: Shapes) -> list[str]:
+    """Those of the known keys that have no default."""
+    models = [shape for shape in places if _is_model(shape)]
+    return [key for model in models for key, info in fields(model).items() if info.is_required()]
+
+
 def step(places: Shapes, key: Key) -> Shapes:
     """What may stand at *key* of here; empty when nothing is said about it."""
     found: list[object] = []

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
@@ -88,9 +88,11 @@ class SqliteDatabase:
             try:
                 result = work(connection)
                 connection.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 if connection.in_transaction:  # SQLite may have rolled back by itself, when the disk is full
                     connection.execute("ROLLBACK")
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+                    _work_off_the_log(connection)
                 raise
             return result
 
@@ -168,6 +170,12 @@ def _write_ahead(connection: sqlite3.Connection, busy_timeout: float) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
 
 
+def _work_off_the_log(connection: sqlite3.Connection) -> None:
+    # The log takes room too, and SQLite works it off at 4 MB only, which a full disk keeps it from reaching.
+    with suppress(sqlite3.Error):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
 def _look_at_header(path: Path) -> None:
     # SQLite takes a short foreign file for an empty database and would write over it.
     if path.is_file() and path.stat().st_size:
@@ -178,7 +186,7 @@ def _look_at_header(path: Path) -> None:
 
 def _corrupt(where: str, found: str) -> DatabaseCorrupt:
     return DatabaseCorrupt(
-        f"{where}: {found}; the file was left untouched: keep a copy, then restore a backup, recover it with the "
-        "sqlite3 shell (.recover), or give another path",
+        f"{where}: {' '.join(found.split())}; the file was left untouched: keep a copy, then restore a backup, "
+        "recover it with the sqlite3 shell (.recover), or give another path",
         where,
     )

@@ -12,6 +12,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 
 SOURCE = """
+import logging
 import os
 
 import anyio
@@ -37,6 +38,9 @@ async def act(what):
         raise PermanentFailure("the token was revoked")
     elif what == "unreachable":
         raise ConnectionRefusedError("nobody listens")
+    elif what == "warn":
+        for _ in range(3):
+            logging.getLogger("tiny").warning("the shop is far away")
     elif what == "stubborn":
         with anyio.CancelScope(shield=True):
             await anyio.sleep_forever()
@@ -53,6 +57,7 @@ class Says:
 class Part:
     async def __aenter__(self):
         note("open")
+        await act(os.environ.get("TINY_OPEN"))
         return self
 
     async def __aexit__(self, *exc_info):
@@ -135,12 +140,13 @@ class Process:
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    """Starts ``python -m orchestrator --service tiny:Tiny *words``; *check* and *work* say how its units behave."""
+    """Starts ``python -m orchestrator --service tiny:Tiny *words``; the others say how it behaves."""
     (tmp_path / "tiny.py").write_text(SOURCE)
     started: list[Process] = []
 
     def start(
         *words: str,
+        opening: str = "",
         check: str = "",
         work: str = "",
         shutdown: float = 20.0,
@@ -152,7 +158,12 @@ def tiny(tmp_path: Path) -> Iterator[Callable[..., Process]]:
         (tmp_path / "tiny.toml").write_text("\n".join(lines))
         reading, writing = os.pipe()
         ours = {name: value for name, value in os.environ.items() if not name.startswith("ORCHESTRATOR_")}
-        environment = {"PYTHONPATH": str(REPOSITORY), "TINY_CHECK": check, "TINY_WORK": work}
+        environment = {
+            "PYTHONPATH": str(REPOSITORY),
+            "TINY_OPEN": opening,
+            "TINY_CHECK": check,
+            "TINY_WORK": work,
+        }
         process = subprocess.Popen(
             [sys.executable, "-m", "orchestrator", "--service", "tiny:Tiny", "--config", "tiny.toml", *words],
             cwd=tmp_path,

@@ -59,7 +59,8 @@ def error_of(what: str, status: int, headers: Mapping[str, str], body: bytes, no
         return Missing(f"{said}: {_REMEDIES[status]}", status)
     if status in {301, 307, 308}:
         location = headers.get("location")
-        return Renamed(f"{said}: it moved to {location or 'a place the answer does not name'}", status, location)
+        place = _one_line(location or "") or "a place the answer does not name"
+        return Renamed(f"{said}: it moved to {place}", status, location)
     return Refused(f"{said}: {_REMEDIES.get(status, 'this answer was not expected; check base_url')}", status)
 
 

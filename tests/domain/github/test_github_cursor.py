@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.github.cursor import Cursor, advance
@@ -77,11 +77,40 @@ def test_a_full_second_at_the_end_is_left_behind_when_it_is_settled():
     assert requests == 1 + 3 + 3
 
 
+def test_two_readings_that_agree_count_only_when_nobody_could_join_meanwhile():
+    """Issue 4 joins the second behind page 1, issue 2 leaves it, and page 2 looks as it did before."""
+    cursor = Cursor(stamp(10))
+    first = [issue(n, 10) for n in (1, 2, 3, 5, 6)]
+    for _ in range(2):
+        cursor = advance(cursor, read(first, cursor, now=10))
+    cursor = advance(cursor, read(first, cursor, now=10))
+    later = [issue(n, 10) for n in (1, 3, 4, 5, 6)] + [issue(2, 80)]
+
+    cursor = advance(cursor, read(later, cursor, now=80))
+
+    assert cursor.since == stamp(10)
+
+
+def test_what_stands_behind_a_second_of_several_pages_is_read_from_the_next_second_on():
+    """Two leave the second behind page 1: page 2 begins too late, and issue 7 is seen on neither."""
+    cursor = Cursor(stamp(10))
+    full = [issue(n, 10) for n in (1, 2, 3)] + [issue(7, 50), issue(8, 50)]
+    for _ in range(3):
+        cursor = advance(cursor, read(full, cursor, now=200))
+    later = [issue(3, 10), issue(7, 50)] + [issue(n, 210) for n in (1, 2, 8)]
+
+    cursor = advance(cursor, read(later, cursor, now=210))
+
+    assert cursor.since == stamp(11)
+
+
 @given(
     starts=st.lists(st.integers(0, 5), min_size=1, max_size=25),
     seed=st.integers(0, 2**32),
     changes=st.integers(0, 30),
 )
+@example(starts=[2, 2, 1, 1, 3, 3], seed=1742210818, changes=9)
+@example(starts=[0] * 6, seed=2**32, changes=13)  # one joins the second while another leaves it: two readings agree
 def test_no_change_is_ever_missed(starts, seed, changes):
     """Whatever is updated between two pages, in the end every issue is known in its last state."""
     chance, now = random.Random(seed), 10

@@ -92,11 +92,42 @@ def test_an_empty_or_broken_token_is_refused_without_being_shown(token):
         settings(github={"token": token})
 
 
+@pytest.mark.parametrize("token", ["abc def", "tökén"])
+def test_a_token_that_no_header_can_hold_is_told_with_its_source_and_masked(token):
+    """Before anything is built with it."""
+    values = {"github": {"repositories": ["octocat/hello"]}}
+
+    with pytest.raises(SettingsError) as caught:
+        load(GithubSettings, values=values, environment={"ORCHESTRATOR_GITHUB__TOKEN": token})
+
+    assert str(caught.value).startswith(
+        "the settings are not valid: environment ORCHESTRATOR_GITHUB__TOKEN: github.token is ********; "
+    )
+    assert "paste it again" in str(caught.value)
+
+
+def test_an_empty_token_is_one_problem_and_not_two():
+    """That it is missing too is noise."""
+    values = {"github": {"repositories": ["octocat/hello"]}}
+
+    with pytest.raises(SettingsError) as caught:
+        load(GithubSettings, values=values, environment={"ORCHESTRATOR_GITHUB__TOKEN": ""})
+
+    assert len(caught.value.problems) == 1
+    assert "is empty" in str(caught.value)
+
+
+def test_without_its_section_only_what_is_required_is_asked_for():
+    """Nobody should copy eight keys, the token among them, into the file."""
+    with pytest.raises(SettingsError, match=r"add the section \[github\] with repositories$"):
+        load(GithubSettings, environment={})
+
+
 def test_without_a_token_only_the_sandbox_runs():
     """The message says where to put it."""
     values = {"github": {"repositories": ["octocat/hello"]}}
 
-    with pytest.raises(SettingsError, match="ORCHESTRATOR_GITHUB__TOKEN"):
+    with pytest.raises(SettingsError, match=r"not valid: github\.token is required.*ORCHESTRATOR_GITHUB__TOKEN"):
         load(GithubSettings, values=values, environment={})
     assert load(GithubSettings, values=values | {"sandbox": {"enabled": True}}, environment={}).github.token is None
 

@@ -107,6 +107,16 @@ async def test_a_crash_between_submit_and_acknowledge_leaves_neither(emit, inbox
     assert len(await intents(inbox)) == 1
 
 
+async def test_an_intent_outlives_an_outage_of_hours(relay, emit, inbox, repository, new_run):
+    """It is tried again after 1, 4, 9, ... minutes, which must come to more than a bad night of the forge."""
+    await emit(1)
+
+    await relay.relay(repository, new_run())
+
+    run = (await intents(inbox))[0]
+    assert sum(60 * failures**2 for failures in range(1, run.max_attempts)) > 8 * 3600
+
+
 async def test_the_same_version_emitted_twice_is_one_intent(relay, emit, inbox, database, repository, new_run):
     """The key holds across rows, restarts and replays."""
     await emit(7)

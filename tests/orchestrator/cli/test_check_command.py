@@ -110,3 +110,63 @@ def test_a_failure_that_nobody_reads_is_still_a_failure(tiny):
     code, _, err = service.end()
 
     assert (code, "Traceback" in err) == (1, False)
+
+
+LEAKY = """
+from dependency_injector import providers
+
+from orchestrator import Container, Service, Settings
+from orchestrator.contracts import GlobalPreflightSpec, Module
+from orchestrator.settings import Secret, Section
+
+
+class Vault(Section):
+    key: Secret
+
+
+class VaultSettings(Settings):
+    vault: Vault
+
+
+class Opens:
+    def __init__(self, key):
+        self.key = key
+
+    def task_spec(self):
+        return GlobalPreflightSpec("vault", self.check)
+
+    async def check(self):
+        raise ValueError(f"the vault does not take {self.key.get_secret_value()}")
+
+
+class Vaults(Module):
+    name = "vaults"
+
+    def __init__(self, key):
+        self.key = key
+
+    def global_preflights(self):
+        return [Opens(self.key)]
+
+
+class VaultContainer(Container):
+    settings = providers.Dependency(instance_of=VaultSettings)
+    modules = providers.Dict(vaults=providers.Singleton(Vaults, settings.provided.vault.key))
+
+
+class Leaky(Service):
+    name, settings, container = "leaky", VaultSettings, VaultContainer
+"""
+
+
+@pytest.mark.parametrize("words", [["check"], ["check", "--json"], ["run"]])
+def test_a_secret_in_an_error_is_not_in_the_report(orchestrator, folder, words):
+    """Whatever somebody's library puts into its message: the report is masked like the log."""
+    (folder / "leaky.py").write_text(LEAKY, encoding="utf-8")
+
+    result = orchestrator("--service", "leaky:Leaky", *words, env={"ORCHESTRATOR_VAULT__KEY": "s3cr3t-0123456789"})
+
+    assert result.returncode == 1
+    assert "the vault does not take ********" in (result.stderr if words == ["run"] else result.stdout)
+    assert "s3cr3t" not in result.stdout + result.stderr
+    assert "--json" not in words or json.loads(result.stdout)["passed"] == 0

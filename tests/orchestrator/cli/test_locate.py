@@ -152,3 +152,11 @@ def test_a_service_of_the_current_folder_is_loaded(folder):
     service = load_service(Named("tiny:Tiny", "--service"))
 
     assert service.name == "tiny"
+
+
+def test_a_service_that_its_module_loads_on_demand_is_offered_too(here):
+    """``__all__`` names what the module would load when asked."""
+    (here / "lazy.py").write_text('__all__ = ["Github"]\n', encoding="utf-8")
+
+    with pytest.raises(LocateError, match=r"has no 'Githu'; did you mean 'Github'\?"):
+        load_service(Named("lazy:Githu", "--service"))

@@ -203,10 +203,22 @@ def test_a_bug_is_told_as_a_bug(orchestrator, folder):
     assert "Traceback" in result.stderr
 
 
-def test_an_interrupt_outside_a_run_is_quiet_and_exit_code_three(orchestrator, folder):
-    """Nothing had been started."""
+def test_an_interrupt_outside_a_run_is_one_line_and_exit_code_three(orchestrator, folder):
+    """Nothing had been started, and whoever pressed Ctrl-C is told so."""
     (folder / "stopped.py").write_text("raise KeyboardInterrupt\n", encoding="utf-8")
 
     result = orchestrator("--service", "stopped:X", "plan")
 
-    assert (result.returncode, result.stdout, result.stderr) == (3, "", "")
+    assert (result.returncode, result.stdout) == (3, "")
+    assert result.stderr == "cancelled by a signal\n"
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_signal_in_the_middle_of_an_import_is_exit_code_three(orchestrator, folder, number):
+    """Inside ``exec`` of a text, as dataclasses use it, an interrupt would make the interpreter die of the signal."""
+    text = f"import os, signal\nexec('os.kill(os.getpid(), signal.{number})')\n"
+    (folder / "stopped.py").write_text(text, encoding="utf-8")
+
+    result = orchestrator("--service", "stopped:X", "plan")
+
+    assert (result.returncode, result.stdout, result.stderr) == (3, "", "cancelled by a signal\n")

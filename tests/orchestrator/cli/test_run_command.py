@@ -1,5 +1,6 @@
 """``run`` as a process: signals, exit codes, and streams as they really are."""
 
+import json
 import os
 import pty
 import re
@@ -9,6 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+
+
+def _last(err: str) -> dict[str, object]:
+    """The last line of the log."""
+    return dict(json.loads(err.splitlines()[-1]))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -24,6 +30,28 @@ def test_a_signal_in_phase_1_is_cancelled(tiny, number):
     assert f"preflights cancelled: 1 passed, 1 still failing ({number.name})" in err
     assert not [note for note in service.notes if note.startswith(("work", "ready"))]
     assert service.notes[-3:] == ["on_stop", "shutdown", "close"]
+
+
+def test_a_signal_while_opening_is_cancelled_and_the_last_line_says_why(tiny):
+    """Exit code 3; what was not done is not called done."""
+    service = tiny("run", opening="hang")
+    service.until("open")
+
+    service.signal(signal.SIGTERM)
+
+    code, _, err = service.end()
+    assert (code, "Traceback" in err) == (3, False)
+    assert "preflights cancelled: 0 passed, 2 never started (stopped while opening)" in err
+    assert _last(err)["reason"] == "stopped while opening"
+
+
+def test_the_last_line_is_the_end_of_the_service(tiny):
+    """What was folded until then stands before it."""
+    code, _, err = tiny("run", "--once", work="warn").end()
+
+    assert code == 0
+    assert "the shop is far away (repeated 2 times" in err
+    assert (_last(err)["message"], _last(err)["code"]) == ("service.stopped", 0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

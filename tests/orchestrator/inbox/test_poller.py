@@ -209,6 +209,41 @@ async def test_whatever_a_handler_raises_is_recorded(inbox, work, said):
     assert said in run.last_error
 
 
+@pytest.mark.parametrize(
+    ("error", "traced"), [(ValueError("no"), True), (ServicePressure("calm", 7), False), (ConnectionError(), False)]
+)
+async def test_only_a_failure_of_no_known_kind_is_logged_with_its_traceback(inbox, caplog, error, traced):
+    """Of a network that is away, one line says it all."""
+
+    async def work(run):
+        raise error
+
+    await inbox.submit("mail.v1", 1)
+
+    await poller_of(inbox, work).poll()
+
+    failed = [record for record in caplog.records if record.message.startswith("intent.attempt_failed")]
+    assert [bool(record.exc_info) for record in failed] == [traced]
+
+
+async def test_the_log_tells_a_failure_that_is_tried_again_from_the_last_one(inbox, clock, caplog):
+    """Only the last one is an error: from then on nobody does the work."""
+
+    async def work(run):
+        raise ServicePressure("calm", retry_after=7)
+
+    await inbox.submit("mail.v1", 1, max_attempts=2)
+    poller = poller_of(inbox, work)
+
+    await poller.poll()
+    clock.advance(7)
+    await poller.poll()
+
+    told = [(each.levelname, each.message, getattr(each, "wait", None)) for each in caplog.records]
+    assert ("WARNING", "intent.attempt_failed: ServicePressure: calm", 7.0) in told
+    assert ("ERROR", "intent.failed: ServicePressure: calm", None) in told
+
+
 async def test_a_classifier_that_fails_does_not_keep_the_failure_from_being_recorded(inbox, caplog):
     """It counts as unknown."""
 

@@ -193,11 +193,12 @@ async def test_a_damaged_file_is_refused_and_left_as_it_is(tmp_path):
     damaged[4096 * 4 : 4096 * 6] = b"\xff" * 8192
     path.write_bytes(damaged)
 
-    with pytest.raises(DatabaseCorrupt, match=r"state\.db"):
+    with pytest.raises(DatabaseCorrupt, match=r"state\.db") as caught:
         async with SqliteDatabase.open(path):
             pass
 
     assert path.read_bytes() == damaged
+    assert "\n" not in str(caught.value)
 
 
 async def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path):

@@ -1,0 +1,95 @@
+"""What docs/inbox.md and docs/github.md say, held against the code."""
+
+import ast
+import inspect
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from domain.github.settings import GithubSettings
+from orchestrator.inbox import Handlers, Inbox, Poller, State
+from orchestrator.settings import InboxSection
+from orchestrator.sql import SqliteDatabase
+
+ROOT = Path(__file__).parents[2]
+INBOX = (ROOT / "docs" / "inbox.md").read_text(encoding="utf-8")
+GITHUB = (ROOT / "docs" / "github.md").read_text(encoding="utf-8")
+HANDLER, SUBMIT, REPAIR = re.findall(r"```python\n(.*?)```", INBOX, flags=re.DOTALL)
+
+SETTINGS = dict(re.findall(r"^\| `([a-z]+\.[a-z_]+)` \| ([^|]+?) \|", GITHUB, flags=re.MULTILINE))
+
+
+class Printer:
+    """Prints receipt number 7."""
+
+    async def print(self, order):
+        return 7
+
+
+@pytest.mark.anyio
+async def test_the_shop_of_the_inbox_page_prints_its_receipt(tmp_path: Path) -> None:
+    """Handler and submit, as they are printed."""
+    async with SqliteDatabase.open(tmp_path / "shop.db") as database:
+        inbox = Inbox.over(database)
+        await inbox.migrate()
+        await database.migrate("shop", ["CREATE TABLE shop_order (id INTEGER, paid INTEGER)"])
+        names = {"printer": Printer(), "inbox": inbox, "database": database, "order": 1}
+
+        exec(compile(HANDLER, "inbox.md", "exec"), names)
+        submit = eval(compile(SUBMIT, "inbox.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
+        if inspect.isawaitable(submit):
+            await submit
+        await Poller(inbox, Handlers(names["send_receipt"])).poll()
+
+        run = (await inbox.list()).runs[0]
+    assert (run.state, json.loads(run.result or "null")) == (State.SUCCEEDED, {"receipt": 7})
+
+
+@pytest.mark.anyio
+async def test_the_repair_of_the_inbox_page_brings_failed_runs_back(tmp_path: Path) -> None:
+    """As a program of its own, beside whoever has the file open."""
+    (tmp_path / "var").mkdir()
+
+    async def work(run):
+        raise PermissionError("no")
+
+    async with Inbox.open(f"sqlite://{tmp_path}/var/sandbox.db", exclusive=True) as inbox:
+        run_id = await inbox.submit("mail.v1", {"to": "ann"}, max_attempts=1)
+        await Poller(inbox, Handlers().add("mail.v1", work)).poll()
+        failed = (await inbox.get(run_id)).state
+        ran = await anyio.run_process(
+            [sys.executable, "-c", REPAIR], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False
+        )
+        repaired = (await inbox.get(run_id)).state
+
+    assert (failed, repaired, ran.stderr) == (State.FAILED, State.PENDING, b"")
+    assert b"PermissionError: no" in ran.stdout
+
+
+@pytest.mark.parametrize("field", sorted(SETTINGS))
+def test_the_defaults_of_the_github_page_are_those_of_the_code(field: str) -> None:
+    """A default is written once in the code, and once for people."""
+    section, name = field.split(".")
+    info = GithubSettings.model_fields[section].annotation.model_fields[name]  # type: ignore[union-attr] # a Section
+    said = SETTINGS[field].replace("`", "").removesuffix(" s").split(":")[0] if "//" not in SETTINGS[field] else None
+
+    if "required" in SETTINGS[field]:
+        assert info.is_required() or info.default is None
+    elif said is None:
+        assert SETTINGS[field].strip("`") == info.default
+    else:
+        assert said.strip('"').lower() == str(info.default).lower().removesuffix(".0")
+
+
+def test_the_defaults_of_the_inbox_page_are_those_of_the_code() -> None:
+    """The three that are settings."""
+    said = re.findall(r"^\| `\[inbox\] ([a-z_]+)` \| ([0-9.]+)", INBOX, flags=re.MULTILINE)
+
+    assert {name: float(value) for name, value in said} == {
+        name: float(info.default) for name, info in InboxSection.model_fields.items()
+    }
