@@ -9,7 +9,7 @@ The names are loaded when they are first used, so that ``import longrun`` costs 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from longrun import backoff, preset, retry, timeout
+    from longrun import backoff, fallback, hedge, preset, retry, timeout
     from longrun._version import __version__
     from longrun.attempt import Attempt, timeline
     from longrun.clock import Clock, SystemClock
@@ -77,6 +77,8 @@ __all__ = [
     "classify",
     "compose",
     "do",
+    "fallback",
+    "hedge",
     "observe",
     "preset",
     "retry",
@@ -84,7 +86,7 @@ __all__ = [
     "timeout",
 ]
 
-_MODULES = frozenset({"backoff", "preset", "retry", "timeout"})
+_MODULES = frozenset({"backoff", "fallback", "hedge", "preset", "retry", "timeout"})
 _HOMES = {
     "Attempt": "longrun.attempt",
     "Baseline": "longrun.failure.baseline",
