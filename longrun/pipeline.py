@@ -6,7 +6,7 @@ from random import Random
 from typing import Any, ParamSpec, TypeVar, cast
 
 from longrun.assembly import assemble, refuse_owned
-from longrun.option import Call, Keyed, Option, describe
+from longrun.option import Call, Keyed, Option, Wrapper, describe
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,7 +24,8 @@ class Pipeline:
     def __init__(self, *options: Option, name: str | None = None, rng: Random | None = None) -> None:
         self.name = name or "call"
         self._layers = assemble(options, self.name, rng or Random()) or (_as_it_is,)
-        self._keyed = any(isinstance(layer, Keyed) for layer in self._layers)
+        # Asked once: asking whether an object fits a protocol costs more than the whole rest of a call.
+        self._keyed = tuple(index for index, layer in enumerate(self._layers) if isinstance(layer, Keyed))
 
     def do(
         self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
@@ -34,10 +35,16 @@ class Pipeline:
         call: Call[T] = functools.partial(fn, *args, **kwargs) if args or kwargs else cast("Call[T]", fn)
         layers = self._layers
         if self._keyed:
-            layers = tuple(layer.select(args, kwargs) if isinstance(layer, Keyed) else layer for layer in layers)
+            layers = self._selected(args, kwargs)
         for layer in layers[:-1]:
             call = functools.partial(layer, call)
         return layers[-1](call)
+
+    def _selected(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Wrapper, ...]:
+        layers = list(self._layers)
+        for index in self._keyed:
+            layers[index] = cast("Keyed", layers[index]).select(args, kwargs)
+        return tuple(layers)
 
     def wrap(self, fn: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         """*fn* with every call going through this pipeline; also a decorator."""
