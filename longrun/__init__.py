@@ -9,7 +9,7 @@ The names are loaded when they are first used, so that ``import longrun`` costs 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from longrun import backoff, circuit, fallback, hedge, preset, retry, timeout
+    from longrun import backoff, bulkhead, circuit, fallback, hedge, preset, ratelimit, retry, timeout
     from longrun._version import __version__
     from longrun.attempt import Attempt, timeline
     from longrun.clock import Clock, SystemClock
@@ -74,6 +74,7 @@ __all__ = [
     "__version__",
     "backoff",
     "blocking",
+    "bulkhead",
     "circuit",
     "classify",
     "compose",
@@ -82,12 +83,13 @@ __all__ = [
     "hedge",
     "observe",
     "preset",
+    "ratelimit",
     "retry",
     "timeline",
     "timeout",
 ]
 
-_MODULES = frozenset({"backoff", "circuit", "fallback", "hedge", "preset", "retry", "timeout"})
+_MODULES = frozenset({"backoff", "bulkhead", "circuit", "fallback", "hedge", "preset", "ratelimit", "retry", "timeout"})
 _HOMES = {
     "Attempt": "longrun.attempt",
     "Baseline": "longrun.failure.baseline",
