@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from longrun.waiter import Phase
 from longrun.ratelimit.gcra import Gcra
 from longrun.ratelimit.line import Line
 from longrun.ratelimit.settings import Settings, checked
+from longrun.waiter import Phase
 
 limits = st.builds(Gcra, interval=st.floats(1e-3, 100), burst=st.integers(1, 20))
 pauses = st.lists(st.floats(0, 50), max_size=60)
