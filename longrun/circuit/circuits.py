@@ -103,7 +103,7 @@ class Circuits:
 
     def _make(self, key: Hashable) -> Circuit:
         circuit = Circuit(self.name, self.settings, now(), key)
-        step = self._orders.get(key, self._order)
+        step = self._orders[key] if key in self._orders else self._order  # noqa: SIM401 - pyright reads get() as str
         if step is not None:
             circuit.order(step, now())
         return circuit
