@@ -9,7 +9,7 @@ The names are loaded when they are first used, so that ``import longrun`` costs 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from longrun import backoff, bulkhead, circuit, fallback, hedge, preset, ratelimit, retry, timeout
+    from longrun import backoff, bulkhead, circuit, fallback, hedge, preset, ratelimit, retry, shed, timeout
     from longrun._version import __version__
     from longrun.attempt import Attempt, timeline
     from longrun.clock import Clock, SystemClock
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from longrun.task.task import Task
     from longrun.task.unit import TaskState
     from longrun.threads import blocking
+    from longrun.tracing import trace
 
 __all__ = [
     "Attempt",
@@ -85,12 +86,17 @@ __all__ = [
     "preset",
     "ratelimit",
     "retry",
+    "shed",
     "timeline",
     "timeout",
+    "trace",
 ]
 
-_MODULES = frozenset({"backoff", "bulkhead", "circuit", "fallback", "hedge", "preset", "ratelimit", "retry", "timeout"})
+_MODULES = frozenset(
+    {"backoff", "bulkhead", "circuit", "fallback", "hedge", "preset", "ratelimit", "retry", "shed", "timeout"}
+)
 _HOMES = {
+    "trace": "longrun.tracing",
     "Attempt": "longrun.attempt",
     "Baseline": "longrun.failure.baseline",
     "BulkheadFull": "longrun.errors",

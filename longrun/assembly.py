@@ -9,6 +9,7 @@ from longrun.loop import Loop
 from longrun.observation import Observe
 from longrun.option import ExtraAttempts, Layer, Option, Part, Site, Wrapper, flatten
 from longrun.rule import BudgetOption, On, OnResult
+from longrun.timed_loop import TimedLoop
 from longrun.timeout import After
 
 
@@ -42,7 +43,18 @@ def assemble(options: Iterable[Option], name: str, rng: Random) -> tuple[Wrapper
                 f"{option!r} is no option; give longrun's options or an async callable (call) -> result"
             )
     _check_limits(layers)
-    return tuple(reversed(layers))
+    return tuple(reversed(_fused(layers)))
+
+
+def _fused(layers: Sequence[Wrapper]) -> list[Wrapper]:
+    """*layers*, outermost first, with a loop and the time limit directly below it as one."""
+    fused: list[Wrapper] = []
+    for layer in layers:
+        if fused and type(fused[-1]) is Loop and isinstance(layer, After):
+            fused[-1] = TimedLoop(fused[-1], layer)
+        else:
+            fused.append(layer)
+    return fused
 
 
 def refuse_owned(options: Iterable[Option]) -> None:

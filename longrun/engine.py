@@ -8,10 +8,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from longrun.backoff import Backoff, jitter_of
-from longrun.capabilities import longest_hint
+from longrun.capabilities import longest_hint, retry_after
 from longrun.chain import leaves
 from longrun.failure.baseline import Baseline
 from longrun.failure.category import Category
@@ -32,8 +32,7 @@ class Rule:
     preset: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RetryAfter:
+class RetryAfter(NamedTuple):
     """Try again in *wait* seconds. *rule* is who decided: a rule's name, or a category in lower case."""
 
     wait: float
@@ -110,19 +109,27 @@ class Engine:
             return GiveUp(f"judging it failed: {defect!r}")
 
     def _decide(self, error: Exception, spent: Spent, rng: Random) -> Decision:
-        chosen = self._choose(error)
-        if chosen:
+        if not isinstance(error, BaseExceptionGroup):
+            for index, rule in enumerate(self.rules):
+                if rule.matcher.matches(error):
+                    return self._by_rule(index, rule, retry_after(error), spent, rng)
+        elif chosen := self._choose(error):
             return self._by_rules(error, chosen, spent, rng)
         if self.baseline is not None:
             return self._by_baseline(error, self.baseline, spent, rng)
         return GiveUp(f"no rule retries {type(error).__name__}")
 
-    def _choose(self, error: Exception) -> tuple[int, ...]:
-        """Indexes of the rules that together cover *error*; empty when a part of it is not covered."""
-        if isinstance(error, BaseExceptionGroup):
-            for index, rule in enumerate(self.rules):
-                if rule.matcher.matches_whole(error):
-                    return (index,)
+    def _by_rule(self, index: int, rule: Rule, hint: float | None, spent: Spent, rng: Random) -> Decision:
+        answer = _ask(rule, hint, spent.count(index), spent.wait(index), rng)
+        if isinstance(answer, RetryAfter):
+            spent.charge(index, answer.wait)
+        return answer
+
+    def _choose(self, error: BaseExceptionGroup[BaseException]) -> tuple[int, ...]:
+        """Indexes of the rules that together cover the group; empty when a part of it is not covered."""
+        for index, rule in enumerate(self.rules):
+            if rule.matcher.matches_whole(error):
+                return (index,)
         chosen: list[int] = []
         for leaf in leaves(error):
             index = next((i for i, rule in enumerate(self.rules) if rule.matcher.matches(leaf)), -1)
@@ -134,19 +141,15 @@ class Engine:
 
     def _by_rules(self, error: Exception, chosen: tuple[int, ...], spent: Spent, rng: Random) -> Decision:
         hint = longest_hint((error, *leaves(error)))
-        waits: list[tuple[int, float]] = []
+        answers: list[tuple[int, RetryAfter]] = []
         for index in chosen:
-            rule = self.rules[index]
-            used = spent.count(index)
-            if rule.retries is not None and used >= rule.retries:
-                return GiveUp(_spent(used, f"rule {rule.name!r}"), rule.name)
-            if hint is not None and hint > rule.hint_cap:
-                return GiveUp(f"asked to wait {hint:g} s, above the cap of {rule.hint_cap:g} s", rule.name)
-            waits.append((index, _wait(rule.backoff, hint, used, spent.wait(index), rng)))
-        for index, wait in waits:
-            spent.charge(index, wait)
-        slowest, wait = max(waits, key=lambda item: item[1])
-        return RetryAfter(wait, self.rules[slowest].name, spent.count(slowest), hint=hint)
+            answer = _ask(self.rules[index], hint, spent.count(index), spent.wait(index), rng)
+            if isinstance(answer, GiveUp):
+                return answer
+            answers.append((index, answer))
+        for index, answer in answers:
+            spent.charge(index, answer.wait)
+        return max((answer for _, answer in answers), key=lambda answer: answer.wait)
 
     def _by_baseline(self, error: Exception, baseline: Baseline, spent: Spent, rng: Random) -> Decision:
         failure = baseline.failure(error)
@@ -162,6 +165,15 @@ class Engine:
         wait = _wait(policy.backoff, hint, used, spent.wait(category), rng)
         spent.charge(category, wait)
         return RetryAfter(wait, name, used + 1, category, hint)
+
+
+def _ask(rule: Rule, hint: float | None, used: int, previous: float, rng: Random) -> Decision:
+    """The answer of one rule that matches: *used* of its retries are spent, the last after *previous* seconds."""
+    if rule.retries is not None and used >= rule.retries:
+        return GiveUp(_spent(used, f"rule {rule.name!r}"), rule.name)
+    if hint is not None and hint > rule.hint_cap:
+        return GiveUp(f"asked to wait {hint:g} s, above the cap of {rule.hint_cap:g} s", rule.name)
+    return RetryAfter(_wait(rule.backoff, hint, used, previous, rng), rule.name, used + 1, hint=hint)
 
 
 def _wait(backoff: Backoff, hint: float | None, used: int, previous: float, rng: Random) -> float:

@@ -23,7 +23,12 @@ class LongrunError(Exception):
 
 
 class Rejected(LongrunError):
-    """A protecting option refused the call before it ran. *retry_after*: seconds until one may be let in."""
+    """A protecting option refused the call before it ran. *retry_after*: seconds until one may be let in.
+
+    For a task it is the service's failure: somebody asks for calm, if only we ourselves.
+    """
+
+    service_pressure = True
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)

@@ -1,9 +1,10 @@
 """Loop: the retry engine at work in one pipeline. It repeats what is below it."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from longrun import deadline
+from longrun.ambient import with_ambient
 from longrun.attempt import Attempt, record
 from longrun.clock import now, pause
 from longrun.engine import Engine, GiveUp, RetryAfter, Rule, Spent
@@ -26,10 +27,10 @@ T = TypeVar("T")
 class Loop:
     """The wrapper that a pipeline's rules, listeners and budget form together; safe for concurrent calls."""
 
-    __slots__ = ("_parts", "_plain", "engine", "predicates", "site")
+    __slots__ = ("_plain", "engine", "parts", "predicates", "site")
 
     def __init__(self, parts: Sequence[On | OnResult], site: Site) -> None:
-        self._parts = tuple(parts)
+        self.parts = tuple(parts)
         self.site = site
         self.engine = Engine([part.rule for part in parts])
         self.predicates = tuple(part.predicate for part in parts if isinstance(part, OnResult))
@@ -65,71 +66,84 @@ class Loop:
             except BaseException as cancelled:
                 tries.cancelled(cancelled, started)
                 raise
-            if not any(unwanted(value) for unwanted in self.predicates):
+            if not (self.predicates and self._unwanted(value)):
                 tries.succeeded(started)
                 return value
             if not await tries.again(Unwanted(value), started):
                 return value
 
+    def _unwanted(self, value: object) -> bool:
+        return any(unwanted(value) for unwanted in self.predicates)
+
     def describe(self) -> str:
-        if not self._parts:
+        if not self.parts:
             return "attempts, observed"
-        return "\n".join(["retry", *(f"  {part.describe()}" for part in self._parts)])
+        return "\n".join(["retry", *(f"  {part.describe()}" for part in self.parts)])
 
 
 class Tries:
     """The tries of one call: what was spent, what was tried, and who is told."""
 
-    __slots__ = ("_attempts", "_loop", "_spent")
+    __slots__ = ("_failed", "_listeners", "_loop", "_spent")
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._spent = Spent()
-        self._attempts: list[Attempt] = []
+        self._failed: list[tuple[float, float, Exception, float]] = []  # start, duration, error, wait
+        self._listeners = with_ambient(loop.site.listeners)
 
     def begin(self) -> float:
         """An attempt begins; the instant."""
         site = self._loop.site
-        if site.listeners:
-            emit(site.listeners, AttemptStarted(site.name, len(self._attempts) + 1))
+        if self._listeners:
+            emit(self._listeners, AttemptStarted(site.name, len(self._failed) + 1))
         return now()
 
     def succeeded(self, started: float) -> None:
         """The attempt returned a value that is accepted."""
-        site = self._loop.site
-        if site.listeners:
-            emit(site.listeners, AttemptSucceeded(site.name, len(self._attempts) + 1, now() - started))
+        if self._listeners:
+            index = len(self._failed) + 1
+            emit(self._listeners, AttemptSucceeded(self._loop.site.name, index, now() - started))
 
     def cancelled(self, cancelled: BaseException, started: float) -> None:
         """The attempt was cancelled; no decision is taken."""
-        site = self._loop.site
-        if site.listeners:
-            emit(site.listeners, AttemptCancelled(site.name, len(self._attempts) + 1, now() - started))
-        if self._attempts:
-            _blame(cancelled, self._attempts[-1].error)
+        if self._listeners:
+            index = len(self._failed) + 1
+            emit(self._listeners, AttemptCancelled(self._loop.site.name, index, now() - started))
+        if self._failed:
+            _blame(cancelled, self._failed[-1][2])
 
     async def again(self, error: Exception, started: float) -> bool:
         """Decide about *error*, and wait before the next attempt; False when there is to be none."""
         duration = now() - started
         decision = self._decide(error)
-        index = len(self._attempts) + 1
         if isinstance(decision, GiveUp):
-            last = Attempt(index, started, duration, error, stopped_by=decision.rule, reason=decision.reason)
-            self._attempts.append(last)
-            self._tell_given_up(last)
-            if not isinstance(error, Unwanted):
-                record(error, tuple(self._attempts))
+            self._give_up(error, started, duration, decision)
             return False
-        self._attempts.append(Attempt(index, started, duration, error, wait=decision.wait))
-        self._tell_retry(index, duration, error, decision)
-        try:
-            await pause(decision.wait)
-        except BaseException as cancelled:
-            if self._loop.site.budget is not None:
-                self._loop.site.budget.refund()
-            _blame(cancelled, error)
-            raise
+        wait = decision.wait
+        self._failed.append((started, duration, error, wait))
+        if self._listeners:
+            self._tell_retry(duration, error, decision)
+        if wait > 0:
+            try:
+                await pause(wait)
+            except BaseException as cancelled:
+                if self._loop.site.budget is not None:
+                    self._loop.site.budget.refund()
+                _blame(cancelled, error)
+                raise
         return True
+
+    def _give_up(self, error: Exception, started: float, duration: float, decision: GiveUp) -> None:
+        index = len(self._failed) + 1
+        if self._listeners:
+            name = self._loop.site.name
+            emit(self._listeners, AttemptFailed(name, index, duration, error))
+            emit(self._listeners, GaveUp(name, index, error, decision.reason))
+        if not isinstance(error, Unwanted):
+            attempts = [Attempt(n, *tried) for n, tried in enumerate(self._failed, start=1)]
+            last = Attempt(index, started, duration, error, stopped_by=decision.rule, reason=decision.reason)
+            record(error, (*attempts, last))
 
     def _decide(self, error: Exception) -> RetryAfter | GiveUp:
         site = self._loop.site
@@ -143,17 +157,10 @@ class Tries:
             return GiveUp(f"the budget of retries is spent: {site.budget}", "budget")
         return decision
 
-    def _tell_retry(self, index: int, duration: float, error: Exception, decision: RetryAfter) -> None:
-        name, listeners = self._loop.site.name, self._loop.site.listeners
-        if listeners:
-            emit(listeners, AttemptFailed(name, index, duration, error))
-            emit(listeners, RetryScheduled(name, index, decision.wait, decision.rule, error, decision.hint))
-
-    def _tell_given_up(self, last: Attempt) -> None:
-        name, listeners = self._loop.site.name, self._loop.site.listeners
-        if listeners:
-            emit(listeners, AttemptFailed(name, last.index, last.duration, last.error))
-            emit(listeners, GaveUp(name, last.index, last.error, cast("str", last.reason)))
+    def _tell_retry(self, duration: float, error: Exception, decision: RetryAfter) -> None:
+        name, index = self._loop.site.name, len(self._failed)
+        emit(self._listeners, AttemptFailed(name, index, duration, error))
+        emit(self._listeners, RetryScheduled(name, index, decision.wait, decision.rule, error, decision.hint))
 
 
 def _blame(cancelled: BaseException, error: BaseException) -> None:

@@ -40,7 +40,7 @@ class Matcher:
     of rule is ever asked about the other.
     """
 
-    __slots__ = ("_classes", "_instances", "_live", "_predicates", "_results", "description")
+    __slots__ = ("_classes", "_instances", "_live", "_predicates", "_results", "_wanted", "description")
 
     def __init__(self, errors: Errors, *, results: bool = False) -> None:
         self._results = results
@@ -49,6 +49,7 @@ class Matcher:
         self._predicates: list[Callable[[Exception], bool]] = []
         self._live: list[Live] = []
         self._add(errors)
+        self._wanted = tuple(self._classes)
         names = [*(wanted.__name__ for wanted in self._classes), *(repr(wanted) for wanted in self._instances)]
         names += [str(getattr(wanted, "__qualname__", wanted)) for wanted in self._predicates]
         names += [f"registry {wanted.name!r}" for wanted in self._live]
@@ -65,13 +66,15 @@ class Matcher:
         """Whether the leaf *error* is meant."""
         if not isinstance(error, Exception) or isinstance(error, Unwanted) is not self._results:
             return False
-        if any(error is wanted for wanted in self._instances):
+        if self._instances and any(error is wanted for wanted in self._instances):
             return True
-        if any(matcher.matches(error) for matcher in self._current()):
+        if self._live and any(matcher.matches(error) for matcher in self._current()):
             return True
         if isinstance(error, Rejected):
             return any(isinstance(error, c) for c in self._classes if issubclass(c, Rejected))
-        return isinstance(error, tuple(self._classes)) or any(predicate(error) for predicate in self._predicates)
+        if isinstance(error, self._wanted):
+            return True
+        return bool(self._predicates) and any(predicate(error) for predicate in self._predicates)
 
     def matches_whole(self, error: BaseException) -> bool:
         """Whether an exception group is meant as such: its class is named, or the very instance."""

@@ -78,6 +78,15 @@ class Keyed(Protocol):
         ...
 
 
+@runtime_checkable
+class Dormant(Protocol):
+    """A built layer that has nothing to do yet: calls go past it until :meth:`awake` is true, and then never again."""
+
+    def awake(self) -> object:
+        """True, or anything true, when it must take part. Asked before each call, so it must cost next to nothing."""
+        ...
+
+
 #: An option of a pipeline, or a list of options, as deep as you like.
 Option: TypeAlias = "Wrapper | Part | Iterable[Option]"
 

@@ -1,15 +1,31 @@
 """Pipeline and do: options read top to bottom, the first is the outermost."""
 
 import functools
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from random import Random
+from types import FunctionType
 from typing import Any, ParamSpec, TypeVar, cast
 
 from longrun.assembly import assemble, refuse_owned
-from longrun.option import Call, Keyed, Option, Wrapper, describe
+from longrun.option import Call, Dormant, Keyed, Option, Wrapper, describe
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+#: Where pipelines draw their jitter from, unless they are given their own source.
+CHANCE = Random()
+
+
+async def straight(call: Call[T]) -> T:
+    """A pipeline without options."""
+    return await call()
+
+
+def _chain(layers: Iterable[Wrapper]) -> tuple[tuple[Wrapper, ...], Wrapper]:
+    """What wraps a call, innermost first, and the outermost of it. Bound methods are called faster than objects."""
+    bound = [layer if isinstance(layer, FunctionType) else layer.__call__ for layer in layers]
+    return (tuple(bound[:-1]), bound[-1]) if bound else ((), straight)
 
 
 class Pipeline:
@@ -19,32 +35,42 @@ class Pipeline:
     cannot work together.
     """
 
-    __slots__ = ("_keyed", "_layers", "name")
+    __slots__ = ("_asleep", "_awake", "_inner", "_keyed", "_layers", "_outer", "name")
 
     def __init__(self, *options: Option, name: str | None = None, rng: Random | None = None) -> None:
         self.name = name or "call"
-        self._layers = assemble(options, self.name, rng or Random()) or (_as_it_is,)
-        # Asked once: asking whether an object fits a protocol costs more than the whole rest of a call.
-        self._keyed = tuple(index for index, layer in enumerate(self._layers) if isinstance(layer, Keyed))
+        self._layers = assemble(options, self.name, rng or CHANCE)
+        self._wake()
 
-    def do(
-        self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Coroutine[Any, Any, T]:  # what an ``async def`` would return
+    def do(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
         """Call ``fn(*args, **kwargs)`` through the options and return its result; what comes out is its own error."""
-        # Not ``async def``: one coroutine less on the way of every call.
-        call: Call[T] = functools.partial(fn, *args, **kwargs) if args or kwargs else cast("Call[T]", fn)
-        layers = self._layers
+        # Not an async function: it would cost each call a frame of its own and do nothing more.
+        if self._asleep is not None and self._asleep():
+            self._wake()
+        call: Call[T] = functools.partial(fn, *args, **kwargs) if args or kwargs else fn
+        inner, outer = self._inner, self._outer
         if self._keyed:
-            layers = self._selected(args, kwargs)
-        for layer in layers[:-1]:
+            inner, outer = _chain(self._selected(args, kwargs))
+        for layer in inner:
             call = functools.partial(layer, call)
-        return layers[-1](call)
+        return outer(call)
 
-    def _selected(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Wrapper, ...]:
-        layers = list(self._layers)
+    def _wake(self) -> None:
+        """Put the chain together from the layers that are awake, and see which of the others to ask before a call."""
+        asleep = [layer for layer in self._layers if isinstance(layer, Dormant) and not layer.awake()]
+        self._awake = [layer for layer in self._layers if layer not in asleep]
+        # Asked once: asking whether an object fits a protocol costs more than the whole rest of a call.
+        self._keyed = tuple(index for index, layer in enumerate(self._awake) if isinstance(layer, Keyed))
+        self._inner, self._outer = _chain(self._awake)
+        self._asleep: Callable[[], object] | None = None
+        if asleep:
+            self._asleep = asleep[0].awake if len(asleep) == 1 else lambda: any(layer.awake() for layer in asleep)
+
+    def _selected(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Wrapper]:
+        layers = list(self._awake)
         for index in self._keyed:
             layers[index] = cast("Keyed", layers[index]).select(args, kwargs)
-        return tuple(layers)
+        return layers
 
     def wrap(self, fn: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         """*fn* with every call going through this pipeline; also a decorator."""
@@ -58,7 +84,7 @@ class Pipeline:
     def describe(self) -> str:
         """The pipeline in words, outermost first."""
         lines = [f"{self.name}:"]
-        for layer in reversed(self._layers if self._layers != (_as_it_is,) else ()):
+        for layer in reversed(self._layers):
             lines.extend(f"  {line}" for line in describe(layer).splitlines())
         return "\n".join([*lines, "  the call"])
 
@@ -68,47 +94,39 @@ class Pipeline:
         )
 
 
-async def do(fn: Callable[[], Awaitable[T]], *options: Option) -> T:
+#: Pipelines that ``do`` has made, by their options; when it is full all are forgotten.
+_ready: dict[tuple[Option, ...], Pipeline] = {}
+_MOST_READY = 64
+
+
+def do(fn: Callable[[], Awaitable[T]], *options: Option) -> Coroutine[Any, Any, T]:
     """One resilient call: ``fn()`` through *options*, first = outermost.
 
     PipelineError for options whose state would be new for each call: name them, or build a :class:`Pipeline`.
     """
-    return await _prepared(options).do(fn)
+    try:
+        return _ready[options].do(fn)
+    except (KeyError, TypeError):  # not seen lately, or a list among them
+        return _made(options).do(fn)
+
+
+def _made(options: tuple[Option, ...]) -> Pipeline:
+    refuse_owned(options)
+    pipeline = Pipeline(*options)
+    try:
+        if len(_ready) >= _MOST_READY:
+            _ready.clear()
+        _ready[options] = pipeline
+    except TypeError:
+        pass
+    return pipeline
+
+
+def forget_ready() -> None:
+    """What ``do`` has kept is made anew; for tests that swap shared state."""
+    _ready.clear()
 
 
 def compose(*options: Option) -> list[Option]:
     """A bundle of options under one name, to be given to ``do`` and ``Pipeline`` like a single one."""
     return list(options)
-
-
-#: Pipelines of ``do`` by their options, so that a call site with ready options does not build one each time.
-_ready: dict[tuple[Option, ...], Pipeline] = {}
-_MOST_READY = 256
-
-
-def forget_ready() -> None:
-    """Forget the pipelines of ``do``: they hold the named state that they were built with. For tests."""
-    _ready.clear()
-
-
-def _prepared(options: tuple[Option, ...]) -> Pipeline:
-    try:
-        known = _ready.get(options)
-    except TypeError:  # a list among them: it may have changed since
-        return _built(options)
-    if known is None:
-        known = _built(options)
-        if len(_ready) >= _MOST_READY:  # options made anew for each call: forget them all rather than grow
-            _ready.clear()
-        _ready[options] = known
-    return known
-
-
-def _built(options: tuple[Option, ...]) -> Pipeline:
-    refuse_owned(options)
-    return Pipeline(*options)
-
-
-async def _as_it_is(call: Call[T]) -> T:
-    """The layer of a pipeline without options."""
-    return await call()

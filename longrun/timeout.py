@@ -24,7 +24,7 @@ class After:
 
     async def __call__(self, call: Callable[[], Awaitable[T]], /) -> T:
         cause: BaseException | None = None
-        with anyio.CancelScope(deadline=anyio.current_time() + self.seconds) as scope:
+        with anyio.move_on_after(self.seconds) as scope:
             try:
                 return await call()
             except anyio.get_cancelled_exc_class() as cancelled:

@@ -153,6 +153,8 @@ def counts(error: Exception, matcher: Matcher) -> bool:
     if isinstance(error, Rejected):
         return False
     try:
+        if not isinstance(error, BaseExceptionGroup):
+            return matcher.matches(error)
         return matcher.matches_whole(error) or any(
             not isinstance(leaf, Rejected) and matcher.matches(leaf) for leaf in leaves(error)
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from longrun import Category, Failure, InfraClassifier, TimeoutExceeded, classify
+from longrun import BulkheadFull, Category, CircuitOpen, Failure, InfraClassifier, TimeoutExceeded, classify
 from longrun.failure.classify import permanent_veto, transport
 
 NODE, SERVICE = Failure(Category.NODE), Failure(Category.SERVICE)
@@ -248,3 +248,9 @@ def test_a_class_attribute_is_as_good_as_an_instance_attribute() -> None:
         permanent = True
 
     assert classify(NotFound()) == PERMANENT
+
+
+def test_a_call_that_our_own_protection_refused_is_the_services_failure() -> None:
+    """Whoever asks for calm, also we ourselves: a worker waits gently and is not degraded."""
+    assert classify(BulkheadFull("full")) == Failure(Category.SERVICE)
+    assert classify(CircuitOpen("open", retry_after=7.0)) == Failure(Category.SERVICE, 7.0)
