@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := .venv-peers
 
 .PHONY: run test quick check bench clean
 
@@ -22,8 +23,14 @@ check: $(READY) ## everything that CI checks but the tests
 	$(BIN)/mypy
 	$(BIN)/pyright
 
-bench: $(READY) ## start-up cost, beside the bare interpreter
+bench: $(READY) $(PEERS)/.ready ## our calls beside the peers', and the cost of starting
 	$(BIN)/python -m benchmarks.startup
+	$(PEERS)/bin/python -m benchmarks.resilience
+
+$(PEERS)/.ready: benchmarks/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@touch $@
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.11")'
@@ -32,4 +39,4 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 clean: ## the environment and everything that was made
-	rm -rf $(VENV) var dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) var dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -35,7 +35,7 @@ class Pipeline:
     cannot work together.
     """
 
-    __slots__ = ("_asleep", "_awake", "_inner", "_keyed", "_layers", "_outer", "name")
+    __slots__ = ("_asleep", "_awake", "_keyed", "_layers", "_way", "name")
 
     def __init__(self, *options: Option, name: str | None = None, rng: Random | None = None) -> None:
         self.name = name or "call"
@@ -48,7 +48,7 @@ class Pipeline:
         if self._asleep is not None and self._asleep():
             self._wake()
         call: Call[T] = functools.partial(fn, *args, **kwargs) if args or kwargs else fn
-        inner, outer = self._inner, self._outer
+        inner, outer = self._way
         if self._keyed:
             inner, outer = _chain(self._selected(args, kwargs))
         for layer in inner:
@@ -61,7 +61,7 @@ class Pipeline:
         self._awake = [layer for layer in self._layers if layer not in asleep]
         # Asked once: asking whether an object fits a protocol costs more than the whole rest of a call.
         self._keyed = tuple(index for index, layer in enumerate(self._awake) if isinstance(layer, Keyed))
-        self._inner, self._outer = _chain(self._awake)
+        self._way = _chain(self._awake)  # in one step: calls of other threads are under way
         self._asleep: Callable[[], object] | None = None
         if asleep:
             self._asleep = asleep[0].awake if len(asleep) == 1 else lambda: any(layer.awake() for layer in asleep)
@@ -105,9 +105,10 @@ def do(fn: Callable[[], Awaitable[T]], *options: Option) -> Coroutine[Any, Any, 
     PipelineError for options whose state would be new for each call: name them, or build a :class:`Pipeline`.
     """
     try:
-        return _ready[options].do(fn)
-    except (KeyError, TypeError):  # not seen lately, or a list among them
-        return _made(options).do(fn)
+        pipeline = _ready.get(options)
+    except TypeError:  # a list among them: it may have changed since
+        pipeline = None
+    return (pipeline or _made(options)).do(fn)
 
 
 def _made(options: tuple[Option, ...]) -> Pipeline:
