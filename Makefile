@@ -13,8 +13,8 @@ run: $(READY) ## the reference application on its sandbox: no network, no token
 test: $(READY) ## the whole suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-quick: $(READY) ## the quick loop
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+quick: $(READY) ## the quick loop: few examples for each law, nothing slow
+	HYPOTHESIS_PROFILE=loop $(BIN)/python -m pytest -n 4 --dist worksteal -m "not slow"
 
 check: $(READY) ## everything that CI checks but the tests
 	$(BIN)/ruff check .

@@ -38,6 +38,7 @@ def test_a_deleted_repository_among_five_stops_the_start(start: Start, config: P
     assert not app.events("service.ready")
 
 
+@pytest.mark.slow
 def test_every_issue_is_explained_once_through_limits_and_failures(start: Start, config: Path, forge: Forge) -> None:
     """A 429 with Retry-After and a burst of 5xx on the lists: waited out, then everything is done, once each."""
     forge.trouble(

@@ -410,6 +410,7 @@ async def test_a_storm_of_cancellations_loses_no_slot(seed: int) -> None:
     assert option.statistics() == Statistics(7, 200, running=0, queued=0)
 
 
+@pytest.mark.slow
 async def test_ten_thousand_calls_share_one_bulkhead() -> None:
     """Each has its turn, and leaving from the middle of the queue is cheap."""
     option, work = bulkhead.max(100, queue=10_000), Meter()

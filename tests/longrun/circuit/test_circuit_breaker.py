@@ -306,6 +306,7 @@ async def test_a_breaker_inside_a_retry_counts_every_attempt_and_one_outside_eac
     assert circuit.statistics("outside").failures == 1
 
 
+@pytest.mark.slow
 async def test_ten_thousand_tasks_on_one_breaker_lose_no_count() -> None:
     """All in flight at once; every third fails."""
     pipeline = Pipeline(circuit.breaker("webhooks", minimum=100_000, window=600))

@@ -346,6 +346,7 @@ async def test_a_storm_of_cancellations_neither_loses_nor_invents_a_token(seed: 
     assert option.statistics().queued == 0
 
 
+@pytest.mark.slow
 async def test_ten_thousand_calls_share_one_limit() -> None:
     """Each has its turn, in time."""
     starts = await crowd(Pipeline(ratelimit.wait(100, burst=1)), 10_000)

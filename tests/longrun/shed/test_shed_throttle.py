@@ -99,6 +99,7 @@ async def test_an_answer_is_an_accept_and_a_rejection_from_below_is_none() -> No
     assert said.statistics().requests == 100
 
 
+@pytest.mark.slow
 async def test_a_burst_that_has_not_been_answered_yet_does_not_refuse_itself() -> None:
     """Ten thousand calls at once against a healthy service, with one failure among them: all of them are sent."""
     limit = shed.throttle(name="x")

@@ -188,6 +188,7 @@ def test_a_blocked_loop_makes_runs_late_and_loses_no_point_silently() -> None:
     assert points[-1] + 1 == len(starts) + skipped
 
 
+@pytest.mark.slow
 async def test_a_thousand_slots_are_enough_for_ten_thousand_units_of_which_half_wait(run_for: RunFor) -> None:
     """5,000 units parked in an hour of backoff hold no slot: 5,000 others keep their grid to the tick."""
     starts: dict[str, list[float]] = {}

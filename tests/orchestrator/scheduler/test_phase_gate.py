@@ -306,6 +306,7 @@ async def test_a_wait_between_attempts_holds_no_slot(lab):
     assert max(at for tenant, at in check.runs if tenant != "down") < 1
 
 
+@pytest.mark.slow
 async def test_ten_thousand_preflights_pass_quickly(lab):
     """The framework's own time for a tenant is small; the limit is generous for a busy machine."""
     import time

@@ -78,6 +78,7 @@ class World:
         self.broken -= {("worker", tenant), ("preflight", tenant)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)

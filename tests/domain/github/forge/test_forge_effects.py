@@ -12,6 +12,8 @@ import pytest
 
 from domain.github.adapters.forge import Kind, Trouble
 
+pytestmark = pytest.mark.slow
+
 LIST = "/repos/tidewater/queue/issues"
 COMMENTS = f"{LIST}/1/comments"
 

@@ -9,6 +9,8 @@ import sys
 import httpx
 import pytest
 
+pytestmark = pytest.mark.slow
+
 COMMENTS = "/repos/tidewater/queue/issues/1/comments"
 
 

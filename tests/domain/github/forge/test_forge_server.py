@@ -23,6 +23,8 @@ from domain.github.adapters.forge import (
     serving,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def refuses(url):
     """Whether nobody listens at *url* any more."""
