@@ -25,6 +25,7 @@ def assemble(options: Iterable[Option], name: str, rng: Random) -> tuple[Wrapper
     layers: list[Wrapper] = []
     budget: ExtraAttempts | None = None
     looped = False
+    _check_budgets(flat)
     for option in flat:
         site = Site(name, listeners, rng, budget)
         if isinstance(option, BudgetOption):
@@ -65,6 +66,20 @@ def refuse_owned(options: Iterable[Option]) -> None:
                 f"{option.describe()} keeps its state in the pipeline that holds it, and do() makes one for each call; "
                 "give it a name, or build a Pipeline once and call its do()"
             )
+
+
+def _check_budgets(flat: Sequence[Wrapper | Part]) -> None:
+    """A budget with nothing below it that makes extra attempts governs nothing."""
+    idle: BudgetOption | None = None
+    for option in flat:
+        if isinstance(option, BudgetOption):
+            idle = option
+        elif isinstance(option, On | OnResult) or (isinstance(option, Layer) and option.spends):
+            idle = None
+    if idle is not None:
+        raise PipelineError(
+            f"{idle.describe()} governs nothing: no retry rule and no hedge stands below it; move it above them"
+        )
 
 
 def _check_limits(layers: Sequence[Wrapper]) -> None:

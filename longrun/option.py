@@ -55,10 +55,12 @@ class Layer(Part):
     """An option that keeps state or tells events: :meth:`build` makes what wraps the calls of one pipeline.
 
     *owned*: its state lives in the pipeline that holds it, so ``do``, which makes a pipeline for one call, refuses it.
+    *spends*: it makes attempts beyond the first one, and so has a use for a budget above it.
     """
 
     __slots__ = ()
     owned = False
+    spends = False
 
     def build(self, site: Site) -> Wrapper:
         """What wraps the calls of the pipeline at *site*. Called once per pipeline."""

@@ -17,6 +17,7 @@ class After(Layer):
     """The option that ``hedge.after`` makes."""
 
     __slots__ = ("latencies", "name", "owned", "settings")
+    spends = True
 
     def __init__(self, settings: Settings, name: str | None) -> None:
         self.settings = settings

@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 import longrun
-from longrun import retry
+from longrun import Pipeline, PipelineError, hedge, retry
 from longrun.backoff import constant
 from longrun.budget.budget import Budget
 from longrun.budget.settings import BudgetSettings
@@ -264,3 +264,12 @@ async def storm(policy: longrun.Pipeline, works: list[Script]) -> None:
     async with anyio.create_task_group() as tg:
         for work in works:
             tg.start_soon(one, work)
+
+
+def test_a_budget_with_nothing_to_govern_below_it_is_refused() -> None:
+    """Below the retry it would look like a limit and be none."""
+    with pytest.raises(PipelineError, match="governs nothing: no retry rule and no hedge stands below it"):
+        Pipeline(retry.on(ConnectionError, 3), retry.budget("idle"))
+
+    Pipeline(retry.budget("retries"), retry.on(ConnectionError, 3))
+    Pipeline(retry.budget("hedges"), hedge.after(1))
