@@ -113,12 +113,7 @@ class Cover:
     __slots__ = ("_matcher", "_on", "description")
 
     def __init__(self, on: Errors) -> None:
-        try:
-            self._matcher = Matcher(on)
-        except PipelineError as refused:
-            raise PipelineError(
-                str(refused).replace("retry.on", "fallback.to on").replace("retried", "caught")
-            ) from None
+        self._matcher = Matcher(on, what="fallback.to on")
         self._on = on
         self.description = self._matcher.description
 

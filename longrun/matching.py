@@ -40,10 +40,11 @@ class Matcher:
     of rule is ever asked about the other.
     """
 
-    __slots__ = ("_classes", "_instances", "_live", "_predicates", "_results", "_wanted", "description")
+    __slots__ = ("_classes", "_instances", "_live", "_predicates", "_results", "_wanted", "_what", "description")
 
-    def __init__(self, errors: Errors, *, results: bool = False) -> None:
+    def __init__(self, errors: Errors, *, results: bool = False, what: str = "retry.on") -> None:
         self._results = results
+        self._what = what
         self._classes: list[type[BaseException]] = []
         self._instances: list[BaseException] = []
         self._predicates: list[Callable[[Exception], bool]] = []
@@ -54,7 +55,7 @@ class Matcher:
         names += [str(getattr(wanted, "__qualname__", wanted)) for wanted in self._predicates]
         names += [f"registry {wanted.name!r}" for wanted in self._live]
         if not names:
-            raise PipelineError("retry.on was given an empty tuple of errors; name at least one")
+            raise PipelineError(f"{what} was given an empty tuple of errors; name at least one")
         self.description = " or ".join(names)
 
     @property
@@ -98,7 +99,7 @@ class Matcher:
         elif isinstance(errors, type) and issubclass(errors, BaseException):
             if not issubclass(errors, Exception | BaseExceptionGroup):
                 raise PipelineError(
-                    f"retry.on was given {errors.__name__}; cancellation and exit are never retried: name an Exception"
+                    f"{self._what} was given {errors.__name__}; cancellation and exit are no failures; name others"
                 )
             self._classes.append(errors)
         elif isinstance(errors, BaseException):
@@ -109,6 +110,6 @@ class Matcher:
             self._predicates.append(errors)
         else:
             raise PipelineError(
-                f"retry.on was given {errors!r}; give exception classes, an exception, a predicate, "
+                f"{self._what} was given {errors!r}; give exception classes, an exception, a predicate, "
                 "a retry.Registry or a tuple of these"
             )

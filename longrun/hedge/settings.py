@@ -70,7 +70,4 @@ def _is_share(value: object) -> bool:
 
 
 def _matcher(fatal: Errors) -> Matcher:
-    try:
-        return Matcher(fatal)
-    except PipelineError as refused:
-        raise PipelineError(str(refused).replace("retry.on", "hedge.after fatal")) from None
+    return Matcher(fatal, what="hedge.after fatal")
