@@ -1,7 +1,7 @@
 """Pipeline and do: options read top to bottom, the first is the outermost."""
 
 import functools
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from random import Random
 from types import FunctionType
 from typing import Any, ParamSpec, TypeVar, cast
@@ -28,6 +28,16 @@ def _chain(layers: Iterable[Wrapper]) -> tuple[tuple[Wrapper, ...], Wrapper]:
     return (tuple(bound[:-1]), bound[-1]) if bound else ((), straight)
 
 
+def _selected(
+    awake: Sequence[Wrapper], keyed: tuple[int, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> list[Wrapper]:
+    """*awake* with the wrapper for these arguments at each place of *keyed*."""
+    layers = list(awake)
+    for index in keyed:
+        layers[index] = cast("Keyed", layers[index]).select(args, kwargs)
+    return layers
+
+
 class Pipeline:
     """Options built and checked once, safe for any number of concurrent calls.
 
@@ -35,7 +45,7 @@ class Pipeline:
     cannot work together.
     """
 
-    __slots__ = ("_asleep", "_awake", "_keyed", "_layers", "_way", "name")
+    __slots__ = ("_asleep", "_layers", "_way", "name")
 
     def __init__(self, *options: Option, name: str | None = None, rng: Random | None = None) -> None:
         self.name = name or "call"
@@ -48,9 +58,9 @@ class Pipeline:
         if self._asleep is not None and self._asleep():
             self._wake()
         call: Call[T] = functools.partial(fn, *args, **kwargs) if args or kwargs else fn
-        inner, outer = self._way
-        if self._keyed:
-            inner, outer = _chain(self._selected(args, kwargs))
+        inner, outer, keyed, awake = self._way
+        if keyed:
+            inner, outer = _chain(_selected(awake, keyed, args, kwargs))
         for layer in inner:
             call = functools.partial(layer, call)
         return outer(call)
@@ -58,19 +68,13 @@ class Pipeline:
     def _wake(self) -> None:
         """Put the chain together from the layers that are awake, and see which of the others to ask before a call."""
         asleep = [layer for layer in self._layers if isinstance(layer, Dormant) and not layer.awake()]
-        self._awake = [layer for layer in self._layers if layer not in asleep]
+        awake = [layer for layer in self._layers if layer not in asleep]
         # Asked once: asking whether an object fits a protocol costs more than the whole rest of a call.
-        self._keyed = tuple(index for index, layer in enumerate(self._awake) if isinstance(layer, Keyed))
-        self._way = _chain(self._awake)  # in one step: calls of other threads are under way
+        keyed = tuple(index for index, layer in enumerate(awake) if isinstance(layer, Keyed))
+        self._way = (*_chain(awake), keyed, awake)  # in one step: calls of other threads are under way
         self._asleep: Callable[[], object] | None = None
         if asleep:
             self._asleep = asleep[0].awake if len(asleep) == 1 else lambda: any(layer.awake() for layer in asleep)
-
-    def _selected(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Wrapper]:
-        layers = list(self._awake)
-        for index in self._keyed:
-            layers[index] = cast("Keyed", layers[index]).select(args, kwargs)
-        return layers
 
     def wrap(self, fn: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         """*fn* with every call going through this pipeline; also a decorator."""
