@@ -7,6 +7,7 @@ instructions say so, and its length is bounded. Whatever the model answers is on
 import json
 import secrets
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self, cast
@@ -36,7 +37,7 @@ INSTRUCTIONS = (
 )
 
 
-class LlmExplainer:
+class LlmExplainer(ABC):
     """What both dialects share: one POST, bounded in time, its failures translated."""
 
     dialect = "llm"
@@ -80,11 +81,11 @@ class LlmExplainer:
             raise Unavailable(f"{self!r} answered without text; check that the model is made for chat")
         return Explanation(text.strip()[:LONGEST_ANSWER], by=f"{self.dialect} model {self._model}")
 
-    def _request(self, question: str) -> tuple[str, Mapping[str, object]]:
-        raise NotImplementedError
+    @abstractmethod
+    def _request(self, question: str) -> tuple[str, Mapping[str, object]]: ...
 
-    def _text_of(self, answer: object) -> str | None:
-        raise NotImplementedError
+    @abstractmethod
+    def _text_of(self, answer: object) -> str | None: ...
 
     async def _ask(self, request: tuple[str, Mapping[str, object]]) -> object:
         if self._client is None:
