@@ -12,10 +12,10 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-def chain(error: BaseException) -> Iterator[BaseException]:
+def chain(error: BaseException, *, contexts: bool = True) -> Iterator[BaseException]:
     """*error* and what is behind it, nearest first: ``__cause__``, else ``__context__`` unless suppressed, each once.
 
-    A group behind an error is walked member by member.
+    A group behind an error is walked member by member. Without *contexts* only what was named as a cause counts.
     """
     seen: set[int] = set()
     waiting = [error]
@@ -29,5 +29,5 @@ def chain(error: BaseException) -> Iterator[BaseException]:
             waiting.extend(reversed(current.exceptions))
         if current.__cause__ is not None:
             waiting.append(current.__cause__)
-        elif current.__context__ is not None and not current.__suppress_context__:
+        elif contexts and current.__context__ is not None and not current.__suppress_context__:
             waiting.append(current.__context__)

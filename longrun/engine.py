@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, final
 
 from longrun.backoff import Backoff, jitter_of
 from longrun.capabilities import longest_hint, retry_after
@@ -22,7 +22,10 @@ _log = logging.getLogger("longrun.engine")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Which errors are retried, how often, and how long is waited before each retry."""
+    """Which errors are retried, how often, and how long is waited before each retry.
+
+    *nested*: also errors that a pipeline below has already retried in vain.
+    """
 
     matcher: Matcher
     retries: int | None
@@ -30,8 +33,10 @@ class Rule:
     name: str
     hint_cap: float
     preset: bool = False
+    nested: bool = False
 
 
+@final
 class RetryAfter(NamedTuple):
     """Try again in *wait* seconds. *rule* is who decided: a rule's name, or a category in lower case."""
 
@@ -42,6 +47,7 @@ class RetryAfter(NamedTuple):
     hint: float | None = None
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class GiveUp:
     """Do not try again. *reason* completes the sentence "gave up: ..."."""
@@ -54,35 +60,34 @@ class GiveUp:
 Decision: TypeAlias = RetryAfter | GiveUp
 
 
+#: Who stops a call whose error has already been retried by a pipeline below.
+NESTED = "nested"
+
+_NOTHING = (0, 0.0)
+
+
 class Spent:
     """What one call, or one task since its last success, has spent: retries and the last wait, per rule."""
 
-    __slots__ = ("_counts", "_waits")
+    __slots__ = ("_kept",)
 
     def __init__(self) -> None:
-        self._counts: dict[int | Category, int] = {}
-        self._waits: dict[int | Category, float] = {}
+        self._kept: dict[int | Category, tuple[int, float]] = {}
 
-    def count(self, key: int | Category) -> int:
-        """Retries spent under *key*."""
-        return self._counts.get(key, 0)
+    def under(self, key: int | Category) -> tuple[int, float]:
+        """Retries spent under *key*, and the wait before the last of them; nothing and 0.0 at first."""
+        return self._kept.get(key, _NOTHING)
 
-    def wait(self, key: int | Category) -> float:
-        """The wait before the last retry under *key*, 0.0 at first."""
-        return self._waits.get(key, 0.0)
-
-    def charge(self, key: int | Category, wait: float) -> None:
-        """One more retry under *key* after *wait* seconds."""
-        self._counts[key] = self.count(key) + 1
-        self._waits[key] = wait
+    def charge(self, key: int | Category, retry: int, wait: float) -> None:
+        """Retry number *retry* under *key* is made after *wait* seconds."""
+        self._kept[key] = retry, wait
 
     def forget(self) -> None:
         """A success: every budget is full again."""
-        self._counts.clear()
-        self._waits.clear()
+        self._kept.clear()
 
     def __bool__(self) -> bool:
-        return bool(self._counts)
+        return bool(self._kept)
 
 
 class Engine:
@@ -96,34 +101,35 @@ class Engine:
         self.rules = tuple(sorted(rules, key=lambda rule: (rule.matcher.catches_all, rule.preset)))
         self.baseline = baseline
 
-    def decide(self, error: Exception, spent: Spent, rng: Random) -> Decision:
+    def decide(self, error: Exception, spent: Spent, rng: Random, below: int = 0) -> Decision:
         """What to do about *error*. Charges *spent* only when the answer is to retry.
+
+        *below*: how often a pipeline further down has already retried what *error* says. Layers that retry what layers
+        below them retried multiply (three of four attempts make 64 calls), so a rule does so only when it says that it
+        wants to. Source: "Site Reliability Engineering", Handling Overload: retry at one layer, tell the others not to.
 
         Predicates and backoffs are foreign code: one that raises, or gives no number of seconds, ends the call with
         *error* itself and is named in the reason.
         """
         try:
-            return self._decide(error, spent, rng)
+            return self._decide(error, spent, rng, below)
         except Exception as defect:  # noqa: BLE001 - whatever it is, it must not take the place of the failure
             _log.exception("judging %s failed; it is not retried", type(error).__name__)
             return GiveUp(f"judging it failed: {defect!r}")
 
-    def _decide(self, error: Exception, spent: Spent, rng: Random) -> Decision:
+    def _decide(self, error: Exception, spent: Spent, rng: Random, below: int) -> Decision:
         if not isinstance(error, BaseExceptionGroup):
             for index, rule in enumerate(self.rules):
                 if rule.matcher.matches(error):
-                    return self._by_rule(index, rule, retry_after(error), spent, rng)
+                    answer = _ask(rule, retry_after(error), spent.under(index), rng, below)
+                    if type(answer) is RetryAfter:
+                        spent.charge(index, answer.retry, answer.wait)
+                    return answer
         elif chosen := self._choose(error):
-            return self._by_rules(error, chosen, spent, rng)
+            return self._by_rules(error, chosen, spent, rng, below)
         if self.baseline is not None:
             return self._by_baseline(error, self.baseline, spent, rng)
         return GiveUp(f"no rule retries {type(error).__name__}")
-
-    def _by_rule(self, index: int, rule: Rule, hint: float | None, spent: Spent, rng: Random) -> Decision:
-        answer = _ask(rule, hint, spent.count(index), spent.wait(index), rng)
-        if isinstance(answer, RetryAfter):
-            spent.charge(index, answer.wait)
-        return answer
 
     def _choose(self, error: BaseExceptionGroup[BaseException]) -> tuple[int, ...]:
         """Indexes of the rules that together cover the group; empty when a part of it is not covered."""
@@ -139,16 +145,16 @@ class Engine:
                 chosen.append(index)
         return tuple(chosen)
 
-    def _by_rules(self, error: Exception, chosen: tuple[int, ...], spent: Spent, rng: Random) -> Decision:
+    def _by_rules(self, error: Exception, chosen: tuple[int, ...], spent: Spent, rng: Random, below: int) -> Decision:
         hint = longest_hint((error, *leaves(error)))
         answers: list[tuple[int, RetryAfter]] = []
         for index in chosen:
-            answer = _ask(self.rules[index], hint, spent.count(index), spent.wait(index), rng)
+            answer = _ask(self.rules[index], hint, spent.under(index), rng, below)
             if isinstance(answer, GiveUp):
                 return answer
             answers.append((index, answer))
         for index, answer in answers:
-            spent.charge(index, answer.wait)
+            spent.charge(index, answer.retry, answer.wait)
         return max((answer for _, answer in answers), key=lambda answer: answer.wait)
 
     def _by_baseline(self, error: Exception, baseline: Baseline, spent: Spent, rng: Random) -> Decision:
@@ -157,30 +163,33 @@ class Engine:
         policy = baseline.policy(category)
         if policy is None:
             return GiveUp(_why_permanent(error, category), category=category)
-        used = spent.count(category)
+        used, previous = spent.under(category)
         name = category.name.lower()
         if policy.retries is not None and used >= policy.retries:
             return GiveUp(_spent(used, f"category {category.name}"), name, category)
         hint = None if failure.wait_hint is None else min(failure.wait_hint, baseline.hint_cap)
-        wait = _wait(policy.backoff, hint, used, spent.wait(category), rng)
-        spent.charge(category, wait)
+        wait = _wait(policy.backoff, hint, used, previous, rng)
+        spent.charge(category, used + 1, wait)
         return RetryAfter(wait, name, used + 1, category, hint)
 
 
-def _ask(rule: Rule, hint: float | None, used: int, previous: float, rng: Random) -> Decision:
-    """The answer of one rule that matches: *used* of its retries are spent, the last after *previous* seconds."""
+def _ask(rule: Rule, hint: float | None, spent: tuple[int, float], rng: Random, below: int) -> Decision:
+    """The answer of one rule that matches: so many of its retries are *spent*, the last after so many seconds."""
+    if below and not rule.nested:
+        return GiveUp(f"a pipeline below made {below + 1} attempts in vain, and retries do not multiply", NESTED)
+    used, previous = spent
     if rule.retries is not None and used >= rule.retries:
         return GiveUp(_spent(used, f"rule {rule.name!r}"), rule.name)
     if hint is not None and hint > rule.hint_cap:
         return GiveUp(f"asked to wait {hint:g} s, above the cap of {rule.hint_cap:g} s", rule.name)
-    return RetryAfter(_wait(rule.backoff, hint, used, previous, rng), rule.name, used + 1, hint=hint)
+    return RetryAfter(_wait(rule.backoff, hint, used, previous, rng), rule.name, used + 1, None, hint)
 
 
 def _wait(backoff: Backoff, hint: float | None, used: int, previous: float, rng: Random) -> float:
     """The curve's wait; a hint replaces it, spread upward only: "at least" is what was asked for."""
     if hint is None:
         wait = backoff(used, previous, rng)
-        if not isinstance(wait, int | float) or not 0 <= wait < math.inf:
+        if not isinstance(wait, (int, float)) or not 0 <= wait < math.inf:
             raise ValueError(f"backoff {backoff} gave {wait!r}; it must give a finite number of seconds, at least 0")
         return wait
     share = jitter_of(backoff)

@@ -1,13 +1,14 @@
 """Loop: the retry engine at work in one pipeline. It repeats what is below it."""
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from longrun import deadline
+from longrun import attempt, deadline
 from longrun.ambient import with_ambient
 from longrun.attempt import Attempt, record
 from longrun.clock import now, pause
-from longrun.engine import Engine, GiveUp, RetryAfter, Rule, Spent
+from longrun.engine import NESTED, Engine, GiveUp, RetryAfter, Rule, Spent
 from longrun.events import (
     AttemptCancelled,
     AttemptFailed,
@@ -22,6 +23,12 @@ from longrun.option import Site
 from longrun.rule import On, OnResult
 
 T = TypeVar("T")
+
+
+class Scope(Protocol):
+    """A cancel scope, as far as a loop is concerned."""
+
+    deadline: float
 
 
 class Loop:
@@ -45,32 +52,42 @@ class Loop:
     async def __call__(self, call: Callable[[], Awaitable[T]], /) -> T:
         if not self._plain:
             return await self._repeat(call, Tries(self))
-        started = now()
+        mark, started = attempt.kept, now()
         try:
             return await call()
         except Exception as error:
             tries = Tries(self)
-            if not await tries.again(error, started):
+            wait = tries.judge(error, started, mark)
+            if wait is None:
                 raise
+            if wait:
+                await tries.rest(wait, error)
         return await self._repeat(call, tries)
 
     async def _repeat(self, call: Callable[[], Awaitable[T]], tries: "Tries") -> T:
         while True:
-            started = tries.begin()
+            mark, started = attempt.kept, tries.begin()
             try:
                 value = await call()
             except Exception as error:
-                if await tries.again(error, started):
-                    continue
-                raise
+                wait = tries.judge(error, started, mark)
+                if wait is None:
+                    raise
+                if wait:
+                    await tries.rest(wait, error)
+                continue
             except BaseException as cancelled:
                 tries.cancelled(cancelled, started)
                 raise
             if not (self.predicates and self._unwanted(value)):
                 tries.succeeded(started)
                 return value
-            if not await tries.again(Unwanted(value), started):
+            refused = Unwanted(value)
+            wait = tries.judge(refused, started, mark)
+            if wait is None:
                 return value
+            if wait:
+                await tries.rest(wait, refused)
 
     def _unwanted(self, value: object) -> bool:
         return any(unwanted(value) for unwanted in self.predicates)
@@ -113,26 +130,32 @@ class Tries:
         if self._failed:
             _blame(cancelled, self._failed[-1][2])
 
-    async def again(self, error: Exception, started: float) -> bool:
-        """Decide about *error*, and wait before the next attempt; False when there is to be none."""
+    def judge(self, error: Exception, started: float, mark: int, scope: Scope | None = None) -> float | None:
+        """Decide about *error*, which ended the attempt that began at *started*: seconds to wait before the next one.
+
+        None when there is to be none. *mark* is what ``attempt.kept`` was when the attempt began. *scope*, the time
+        limit of the attempts, is lifted as soon as something is to be waited for.
+        """
         duration = now() - started
-        decision = self._decide(error)
-        if isinstance(decision, GiveUp):
+        decision = self._decide(error, mark, scope)
+        if type(decision) is GiveUp:
             self._give_up(error, started, duration, decision)
-            return False
+            return None
         wait = decision.wait
         self._failed.append((started, duration, error, wait))
         if self._listeners:
             self._tell_retry(duration, error, decision)
-        if wait > 0:
-            try:
-                await pause(wait)
-            except BaseException as cancelled:
-                if self._loop.site.budget is not None:
-                    self._loop.site.budget.refund()
-                _blame(cancelled, error)
-                raise
-        return True
+        return wait
+
+    async def rest(self, wait: float, error: Exception) -> None:
+        """Wait *wait* seconds after *error*. Who cancels this learns of *error*, and the budget gets its share back."""
+        try:
+            await pause(wait)
+        except BaseException as cancelled:
+            if self._loop.site.budget is not None:
+                self._loop.site.budget.refund()
+            _blame(cancelled, error)
+            raise
 
     def _give_up(self, error: Exception, started: float, duration: float, decision: GiveUp) -> None:
         index = len(self._failed) + 1
@@ -140,19 +163,27 @@ class Tries:
             name = self._loop.site.name
             emit(self._listeners, AttemptFailed(name, index, duration, error))
             emit(self._listeners, GaveUp(name, index, error, decision.reason))
-        if not isinstance(error, Unwanted):
-            attempts = [Attempt(n, *tried) for n, tried in enumerate(self._failed, start=1)]
-            last = Attempt(index, started, duration, error, stopped_by=decision.rule, reason=decision.reason)
-            record(error, (*attempts, last))
+        if isinstance(error, Unwanted) or (decision.rule is NESTED and not self._failed):
+            return  # the attempts that a pipeline below made say more than our single one
+        attempts = [Attempt(n, *tried) for n, tried in enumerate(self._failed, start=1)]
+        last = Attempt(index, started, duration, error, stopped_by=decision.rule, reason=decision.reason)
+        record(error, (*attempts, last))
 
-    def _decide(self, error: Exception) -> RetryAfter | GiveUp:
+    def _decide(self, error: Exception, mark: int, scope: Scope | None) -> RetryAfter | GiveUp:
         site = self._loop.site
-        decision = self._loop.engine.decide(error, self._spent, site.rng)
-        if isinstance(decision, GiveUp):
+        below = 0 if attempt.kept == mark else attempt.retries_since(mark, error)
+        decision = self._loop.engine.decide(error, self._spent, site.rng, below)
+        if type(decision) is GiveUp:
             return decision
+        wait = decision.wait
+        if scope is not None and wait:
+            scope.deadline = math.inf
         left = deadline.left()
-        if decision.wait >= left:
-            return GiveUp(f"the next attempt is due in {decision.wait:.3g} s, the deadline in {left:.3g} s", "deadline")
+        if scope is not None and wait >= left:
+            scope.deadline = math.inf  # it may be the attempt's own limit that has passed
+            left = deadline.left()
+        if wait >= left:
+            return GiveUp(f"the next attempt is due in {wait:.3g} s, the deadline in {left:.3g} s", "deadline")
         if site.budget is not None and not site.budget.spend():
             return GiveUp(f"the budget of retries is spent: {site.budget}", "budget")
         return decision

@@ -25,16 +25,18 @@ def on(
     *,
     name: str | None = None,
     hint_cap: float = HINT_CAP,
+    nested: bool = False,
 ) -> On:
     """Retry *errors*: classes, an instance (by identity), a predicate, a :class:`Registry`, or a tuple of these.
 
     *retries* n means n + 1 calls, None no limit; each rule has its own budget, fresh for every call. *backoff* defaults
     to ``exponential(1, 30)`` with jitter. An error whose ``retry_after`` asks for more than *hint_cap* seconds is not
-    retried. Of an exception group every leaf must be meant by some rule. Raises ValueError for a budget below 1,
-    PipelineError for errors that make no sense.
+    retried. Of an exception group every leaf must be meant by some rule. An error that a pipeline below has already
+    retried in vain is not retried again, or three layers of four attempts would make 64 calls; *nested* allows it.
+    Raises ValueError for a budget below 1, PipelineError for errors that make no sense.
     """
     matcher = Matcher(errors)
-    return On(build(matcher, retries, backoff, name or matcher.description, hint_cap))
+    return On(build(matcher, retries, backoff, name or matcher.description, hint_cap, nested=nested))
 
 
 def on_result(

@@ -23,6 +23,7 @@ def build(
     hint_cap: Duration = HINT_CAP,
     *,
     preset: bool = False,
+    nested: bool = False,
     what: str = "retry.on",
 ) -> Rule:
     """A checked rule; ValueError for a budget below 1, PipelineError for what is no curve. *what* names the caller."""
@@ -35,6 +36,7 @@ def build(
         name,
         seconds(hint_cap, f"{what} hint_cap"),
         preset,
+        nested,
     )
 
 

@@ -5,12 +5,12 @@ deadline is moved before each, and lifted while nothing is tried. What is seen f
 layers.
 """
 
-import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, cast
 
 import anyio
 
+from longrun import attempt
 from longrun.clock import now
 from longrun.errors import TimeoutExceeded
 from longrun.loop import Loop, Tries
@@ -35,7 +35,7 @@ class TimedLoop(Loop):
         while True:  # once for each scope: one that has expired cannot be used again
             failure: Exception | None = None
             cut: BaseException | None = None
-            started = 0.0
+            mark, started = attempt.kept, 0.0
             try:
                 with anyio.move_on_after(self.seconds) as scope:
                     while True:
@@ -43,13 +43,15 @@ class TimedLoop(Loop):
                         try:
                             value = await call()
                         except Exception as error:
-                            tries = tries or Tries(self)
-                            scope.deadline = math.inf
                             if scope.cancel_called:  # it failed at the very instant of the limit
                                 failure = error
                                 break
-                            if not await tries.again(error, started):
+                            tries = tries or Tries(self)
+                            wait = tries.judge(error, started, mark, scope)
+                            if wait is None:
                                 raise
+                            if wait:
+                                await tries.rest(wait, error)
                         except BaseException as cancelled:
                             cut = cancelled
                             raise
@@ -60,6 +62,7 @@ class TimedLoop(Loop):
                                 return value
                             failure = Unwanted(value)
                             break
+                        mark = attempt.kept
                         scope.deadline = anyio.current_time() + self.seconds
             except BaseException:
                 if cut is not None and tries is not None:
@@ -68,10 +71,13 @@ class TimedLoop(Loop):
             tries = tries or Tries(self)
             if failure is None:
                 failure = _expired(self.seconds, cut)
-            if not await tries.again(failure, started):
+            wait = tries.judge(failure, started, mark)
+            if wait is None:
                 if isinstance(failure, Unwanted):
                     return cast("T", failure.value)
                 raise failure
+            if wait:
+                await tries.rest(wait, failure)
 
     def describe(self) -> str:
         return f"{super().describe()}\n{self._limit.describe()}"
