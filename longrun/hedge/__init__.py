@@ -3,7 +3,7 @@
     settings.py   what was asked for, checked                latency.py   the moving quantile of latencies, pure
     layer.py      the option, and what wraps the calls       race.py      one call: who is asked, who wins
     lanes.py      a task group and a timer that cost little as long as nobody is late; asyncio_lanes.py, trio_lanes.py
-    events.py     hedge.started, hedge.suppressed, hedge.won
+    events.py     hedge.started, hedge.suppressed, hedge.won, hedge.loser_lingers
 
 For calls that may be carried out twice only: reads, and writes with an idempotency key.
 """
@@ -12,12 +12,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from longrun.durations import Duration
-from longrun.hedge.events import HedgeStarted, HedgeSuppressed, HedgeWon
+from longrun.hedge.events import HedgeLoserLingers, HedgeStarted, HedgeSuppressed, HedgeWon
 from longrun.hedge.layer import After
 from longrun.hedge.settings import Settings
 from longrun.matching import Errors
 
-__all__ = ["HedgeStarted", "HedgeSuppressed", "HedgeWon", "after"]
+__all__ = ["HedgeLoserLingers", "HedgeStarted", "HedgeSuppressed", "HedgeWon", "after"]
 
 T = TypeVar("T")
 
@@ -31,6 +31,7 @@ def after(
     accept: Callable[[T], object] | None = None,
     discard: Callable[[T], object] | None = None,
     name: str | None = None,
+    grace: Duration = 5.0,
 ) -> After:
     """Start another copy of the call when the last one has not answered after *delay* seconds; the first answer wins.
 
@@ -44,7 +45,9 @@ def after(
     not counts as a failure. When every copy failed, what came of the first one comes out: its own error, with a note
     for each of the others.
 
-    Losers are cancelled and awaited. Answers that nobody will get, of copies that answered all the same, are given to
-    *discard*, sync or async, which has 1 s for all of them. ValueError (mostly PipelineError) for bad settings.
+    Losers are cancelled and awaited, however long they shield themselves: nothing of a call runs behind its return.
+    One that still runs after *grace* seconds is told, by ``hedge.loser_lingers`` and a warning in the log. Answers that
+    nobody will get, of copies that answered all the same, are given to *discard*, sync or async, which has 1 s for all
+    of them. ValueError (mostly PipelineError) for bad settings.
     """
-    return After(Settings.checked(delay, quantile, extra, fatal, accept, discard), name)
+    return After(Settings.checked(delay, quantile, extra, fatal, accept, discard, grace), name)

@@ -9,11 +9,11 @@ from longrun.hedge.lanes import Lanes
 def lanes() -> Lanes:
     """New lanes, for one race in the current task."""
     try:
-        on_asyncio = asyncio.current_task() is not None  # a trio that is asyncio's guest sees its loop, but no task
+        loop = asyncio.get_running_loop()
     except RuntimeError:
-        on_asyncio = False
-    if on_asyncio:
-        return AsyncioLanes()
+        loop = None
+    if loop is not None and asyncio.current_task(loop) is not None:  # trio as asyncio's guest sees a loop, but no task
+        return AsyncioLanes(loop)
     from longrun.hedge.trio_lanes import TrioLanes  # trio is loaded where it runs, and only there
 
     return TrioLanes()

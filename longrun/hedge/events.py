@@ -37,3 +37,15 @@ class HedgeWon(Event):
     copy: int
     elapsed: float
     reaped: float
+
+
+@dataclass(frozen=True, slots=True)
+class HedgeLoserLingers(Event):
+    """Copy *copy* still runs, *waited* seconds after the race was decided and it was cancelled; the outcome waits.
+
+    Told once in a race, when the grace is over, for each such copy.
+    """
+
+    name: ClassVar[str] = "hedge.loser_lingers"
+    copy: int
+    waited: float

@@ -4,7 +4,7 @@ An anyio task group waits one turn of the event loop when it ends, children or n
 handle of its own. Each backend has both for less, by what it offers openly; the price is one small file for each.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Protocol, TypeAlias
 
@@ -18,7 +18,7 @@ class Lanes(Protocol):
     Its body and its children let nothing out but cancellation, so that nothing ever comes out in an exception group.
     """
 
-    async def __aenter__(self) -> None: ...
+    def __aenter__(self) -> Awaitable[object]: ...
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
@@ -36,6 +36,6 @@ class Lanes(Protocol):
         """Run ``copy(number, reason)`` as a child, with the context variables as they were when the lanes were made."""
         ...
 
-    def cancel(self) -> None:
-        """Cancel the body and every child."""
+    def cancel(self, grace: float, ring: Callable[[], None]) -> None:
+        """Cancel the body and every child; call *ring* in *grace* seconds, cancelled or not, unless disarmed."""
         ...

@@ -22,7 +22,7 @@ class Latencies:
     ``warmup`` is max(20, 2 / (1 - quantile)) samples, the window max(256, 5 / (1 - quantile)).
     """
 
-    __slots__ = ("_latest", "_lock", "_sorted", "quantile", "warmup", "window")
+    __slots__ = ("_full_rank", "_latest", "_lock", "_sorted", "_value", "quantile", "warmup", "window")
 
     def __init__(self, quantile: float) -> None:
         self.quantile = quantile
@@ -30,6 +30,8 @@ class Latencies:
         self.window = max(LEAST_WINDOW, _whole(WINDOW_TAIL / (1 - quantile)))
         self._latest: deque[float] = deque()
         self._sorted: list[float] = []
+        self._full_rank = _rank(quantile, self.window)
+        self._value: float | None = None
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -38,17 +40,25 @@ class Latencies:
     def record(self, seconds: float) -> None:
         """One more latency; the oldest one leaves a full window."""
         seconds = max(0.0, seconds)  # a clock that was set back
+        latest, ordered = self._latest, self._sorted
         with self._lock:
-            if len(self._latest) == self.window:
-                del self._sorted[bisect_left(self._sorted, self._latest.popleft())]
-            self._latest.append(seconds)
-            insort(self._sorted, seconds)
+            latest.append(seconds)
+            insort(ordered, seconds)
+            count = len(ordered)
+            if count > self.window:
+                del ordered[bisect_left(ordered, latest.popleft())]
+                self._value = ordered[self._full_rank]
+            elif count >= self.warmup:
+                self._value = ordered[_rank(self.quantile, count)]
 
     def value(self) -> float | None:
         """The quantile in seconds; None during the warm-up."""
-        with self._lock:
-            count = len(self._sorted)
-            return None if count < self.warmup else self._sorted[_whole(self.quantile * count) - 1]
+        return self._value  # found when it changed: calls ask for it more often than they change it
+
+
+def _rank(quantile: float, count: int) -> int:
+    """Where the *quantile* of *count* sorted samples stands, from 0."""
+    return _whole(quantile * count) - 1
 
 
 def _whole(number: float) -> int:

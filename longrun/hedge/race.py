@@ -2,7 +2,8 @@
 
 The call itself, copy 1, runs in the caller's own task, as without a hedge. The others are children of a task group that
 ends with the race: the answer comes out when the last loser has ended. A loser is cancelled for good, every further
-await in it raises at once, so it can hold the answer up only for as long as it shields itself.
+await in it raises at once, so it can hold the answer up only for as long as it shields itself. One that does so for
+longer than the grace is told; nothing is ever left running behind the call.
 """
 
 import inspect
@@ -22,7 +23,7 @@ from longrun.errors import Rejected
 from longrun.events import Event, emit
 from longrun.failure.classify import permanent_veto
 from longrun.hedge.backend import lanes
-from longrun.hedge.events import HedgeStarted, HedgeSuppressed, HedgeWon
+from longrun.hedge.events import HedgeLoserLingers, HedgeStarted, HedgeSuppressed, HedgeWon
 from longrun.hedge.settings import Settings
 from longrun.option import Site
 
@@ -54,11 +55,12 @@ class Race(Generic[T]):
         "_lanes",
         "_left",
         "_numbers",
+        "_over",
+        "_over_at",
         "_running",
         "_settings",
         "_site",
         "_winner",
-        "_won_at",
         "latency",
     )
 
@@ -67,88 +69,93 @@ class Race(Generic[T]):
         self._delay = delay
         self._settings = settings
         self._site = site
-        self._lanes = lanes()
         self._left = settings.extra
         self._numbers = _PRIMARY
-        self._running = 1
-        self._begun = now()
+        self._running = {_PRIMARY}
         self._answers: dict[int, T] = {}
         self._failures: dict[int, Exception] = {}
         self._fatal: BaseException | None = None
         self._winner = 0
-        self._won_at = 0.0
+        self._over = False
+        self._over_at = 0.0
         self.latency: float | None = None
 
     async def run(self) -> T:
         """The first acceptable answer; else what came of the call itself."""
+        self._begun = now()
+        self._lanes = opened = lanes()
         try:
-            async with self._lanes:
-                self._lanes.arm(self._delay, self._next_is_slow)
-                await self._primary()
+            async with opened:
+                opened.arm(self._delay, self._next_is_slow)
+                try:
+                    answer = await self._call()
+                except Exception as error:  # noqa: BLE001 - it is kept, and comes out if no copy answers
+                    self._failed(_PRIMARY, error)
+                except GeneratorExit:
+                    raise
+                except BaseException as error:
+                    if not _cancelled(error):
+                        self._end_with(error)
+                    elif isinstance(error, BaseExceptionGroup) and self._over:
+                        # A loser whose clean-up failed while it was cancelled: the race has its outcome already.
+                        _log.warning("copy 1 of %s failed while it was cancelled: %r", self._site.name, error)
+                        await checkpoint_if_cancelled()
+                    else:
+                        raise
+                else:
+                    if self._numbers > _PRIMARY or self._settings.accept is not None:
+                        self._answered(_PRIMARY, answer)
+                    else:  # nobody was late: there is nothing to judge, and nobody to cancel
+                        self._answers[_PRIMARY] = answer
+                        if self._settings.quantile is not None:
+                            self.latency = now() - self._begun
+                        return answer
+                finally:
+                    self._ended(_PRIMARY)
         except BaseException:
             if self._answers:
                 await self._discard()
             raise
-        if self._numbers == _PRIMARY and self._winner:  # nobody was late
+        if self._numbers == _PRIMARY and self._winner:
             return self._answers[_PRIMARY]
         return await self._conclude()
 
-    async def _primary(self) -> None:
-        try:
-            answer = await self._call()
-        except Exception as error:  # noqa: BLE001 - it is kept, and comes out if no copy answers
-            self._failed(_PRIMARY, error)
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            if not _cancelled(error):
-                self._end_with(error)
-            elif isinstance(error, BaseExceptionGroup) and self._over:
-                # A loser whose clean-up failed while it was cancelled: the race has its outcome already.
-                _log.warning("copy %d of %s failed while it was cancelled: %r", _PRIMARY, self._site.name, error)
-                await checkpoint_if_cancelled()
-            else:
-                raise
-        else:
-            self._answered(_PRIMARY, answer)
-
     async def _extra(self, number: int, reason: str) -> None:
         """A child's life: nothing it does fails the group."""
-        await checkpoint_if_cancelled()
-        if self._over:
-            return
-        if not self._may_start(number, reason):
-            self._leave()
-            if self._running:
-                self._arm()
-            return
-        self._arm()
         try:
-            answer = await self._call()
-        except Exception as error:  # noqa: BLE001 - it is kept, and told on the error that comes out
-            self._failed(number, error)
-        except GeneratorExit:
-            raise
-        except BaseException as error:  # noqa: BLE001 - an exit is kept and comes out by itself, not in a group
-            if not _cancelled(error):
-                self._end_with(error)
+            await checkpoint_if_cancelled()
+            if self._over:
                 return
-            await checkpoint_if_cancelled()  # a real cancellation comes again, a stray one does not
-            _log.warning("copy %d of %s let a cancellation out that nobody asked for", number, self._site.name)
-            self._leave()
-        else:
-            self._answered(number, answer)
-
-    @property
-    def _over(self) -> bool:
-        return self._winner != 0 or self._fatal is not None
+            if not self._may_start(number, reason):
+                if len(self._running) > 1:
+                    self._arm()
+                return
+            self._arm()
+            try:
+                answer = await self._call()
+            except Exception as error:  # noqa: BLE001 - it is kept, and told on the error that comes out
+                self._failed(number, error)
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # noqa: BLE001 - an exit is kept and comes out by itself, not in a group
+                if not _cancelled(error):
+                    self._end_with(error)
+                    return
+                await checkpoint_if_cancelled()  # a real cancellation comes again, a stray one does not
+                _log.warning("copy %d of %s let a cancellation out that nobody asked for", number, self._site.name)
+            else:
+                self._answered(number, answer)
+        finally:
+            self._ended(number)
 
     # What happens to a copy
 
     def _answered(self, number: int, answer: T) -> None:
         self._answers[number] = answer
+        if self._over:
+            return
         accept = self._settings.accept
-        if accept is not None and not self._over:
+        if accept is not None:
             try:
                 accepted = accept(answer)
             except Exception as error:  # noqa: BLE001 - foreign code: an answer that cannot be judged is not accepted
@@ -157,18 +164,13 @@ class Race(Generic[T]):
             if not accepted:
                 self._make_way()
                 return
-        if self._over:
-            self._running -= 1
-            return
         self._winner = number
-        self._won_at = now()
-        if number == _PRIMARY or (_PRIMARY not in self._failures and _PRIMARY not in self._answers):
-            self.latency = self._won_at - self._begun
         self._end()
+        if number == _PRIMARY or (_PRIMARY not in self._failures and _PRIMARY not in self._answers):
+            self.latency = self._over_at - self._begun
 
     def _failed(self, number: int, error: Exception) -> None:
         if self._over:
-            self._running -= 1
             return
         self._failures[number] = error
         if self._is_fatal(error):
@@ -176,7 +178,6 @@ class Race(Generic[T]):
         elif any(isinstance(leaf, Rejected) for leaf in leaves(error)) or longest_hint((error, *leaves(error))):
             self._left = 0  # the other side, or what protects it, wants to be left alone
             self._lanes.disarm()
-            self._leave()
         else:
             self._make_way()
 
@@ -207,13 +208,12 @@ class Race(Generic[T]):
         """A copy has failed: the next one starts at once."""
         if self._left:
             self._launch("failed")
-        self._leave()
 
     def _launch(self, reason: str) -> None:
         self._lanes.disarm()
         self._left -= 1
-        self._running += 1
         self._numbers += 1
+        self._running.add(self._numbers)
         self._lanes.spawn(self._extra, self._numbers, reason)
 
     def _may_start(self, number: int, reason: str) -> bool:
@@ -234,29 +234,44 @@ class Race(Generic[T]):
         if listeners:
             emit(listeners, event)
 
-    def _leave(self) -> None:
-        """One copy less runs; behind the last one nothing is waited for."""
-        self._running -= 1
-        if self._running == 0:
+    def _ended(self, number: int) -> None:
+        """Copy *number* runs no more; behind the last one nothing is waited for."""
+        self._running.discard(number)
+        if not self._running:
             self._lanes.disarm()
 
     # How it ends
 
     def _end_with(self, error: BaseException) -> None:
         self._fatal = error
-        self._end()
+        if not self._over:
+            self._end()
 
     def _end(self) -> None:
-        self._running -= 1
-        if self._running:
-            self._lanes.cancel()
-        else:
-            self._lanes.disarm()
+        """A copy, which counts as running still, has decided the race."""
+        self._over = True
+        self._over_at = now()
+        if len(self._running) > 1:
+            self._lanes.cancel(self._settings.grace, self._losers_linger)
+
+    def _losers_linger(self) -> None:
+        """The grace is over."""
+        waited = now() - self._over_at
+        name = self._site.name
+        for number in sorted(self._running):
+            self._tell(HedgeLoserLingers(name, number, waited))
+            _log.warning(
+                "copy %d of %s still runs %.3g s after it was cancelled, and the outcome waits for it; "
+                "it shields itself, or swallows its cancellation: put a deadline on that",
+                number,
+                name,
+                waited,
+            )
 
     async def _conclude(self) -> T:
         """The outcome of a race of several copies, or of one that failed."""
         if self._winner and self._fatal is None:
-            self._tell(HedgeWon(self._site.name, self._winner, self._won_at - self._begun, now() - self._won_at))
+            self._tell(HedgeWon(self._site.name, self._winner, self._over_at - self._begun, now() - self._over_at))
             return await self._give(self._winner)
         if self._fatal is None and _PRIMARY in self._answers and _PRIMARY not in self._failures:
             return await self._give(_PRIMARY)

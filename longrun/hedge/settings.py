@@ -24,6 +24,7 @@ class Settings:
     fatal: Matcher | None
     accept: Callable[[Any], object] | None
     discard: Callable[[Any], object] | None
+    grace: float
 
     @classmethod
     def checked(
@@ -34,6 +35,7 @@ class Settings:
         fatal: Errors,
         accept: Callable[[Any], object] | None,
         discard: Callable[[Any], object] | None,
+        grace: Duration,
     ) -> "Settings":
         """The settings; PipelineError or ValueError that names the value and the remedy."""
         if (delay is None) == (quantile is None):
@@ -57,6 +59,7 @@ class Settings:
             None if fatal == () else _matcher(fatal),
             accept,
             discard,
+            seconds(grace, "hedge.after grace"),
         )
 
     def __str__(self) -> str:

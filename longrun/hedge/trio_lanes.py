@@ -48,8 +48,11 @@ class TrioLanes:
     def spawn(self, copy: Copy, number: int, reason: str) -> None:
         self._context.run(self._nursery.start_soon, copy, number, reason)
 
-    def cancel(self) -> None:
+    def cancel(self, grace: float, ring: Callable[[], None]) -> None:
+        self.disarm()
         self._nursery.cancel_scope.cancel()
+        self._timer = trio.CancelScope(deadline=trio.current_time() + grace, shield=True)
+        self._nursery.start_soon(self._sleep, self._timer, ring)
 
     async def _sleep(self, timer: trio.CancelScope, ring: Callable[[], None]) -> None:
         if self._timer is not timer:

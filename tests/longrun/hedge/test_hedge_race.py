@@ -14,7 +14,7 @@ import longrun
 from longrun import Pipeline, deadline, hedge, observe, retry, timeout
 from longrun.backoff import constant
 from longrun.errors import CircuitOpen
-from longrun.hedge import HedgeStarted, HedgeSuppressed, HedgeWon
+from longrun.hedge import HedgeLoserLingers, HedgeStarted, HedgeSuppressed, HedgeWon
 from longrun.rule import BudgetOption
 from longrun.testing import Hang, RecordingListener, Script, isolated
 
@@ -266,6 +266,104 @@ async def test_a_loser_that_shields_its_clean_up_is_waited_for_and_told_about(ev
     assert work.ended == ["2 answered", "1 cancelled"]
     assert events.of(HedgeWon)[0].elapsed == pytest.approx(3)
     assert events.of(HedgeWon)[0].reaped == pytest.approx(0.3)
+    assert not events.of(HedgeLoserLingers)
+
+
+def deaf_for(seconds: float) -> Callable[[], Any]:
+    async def step() -> None:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(seconds)
+        await anyio.sleep_forever()
+
+    return step
+
+
+@pytest.mark.parametrize("loser", [1, 2])
+async def test_a_loser_that_outlasts_the_grace_is_told_by_event_and_log_and_still_waited_for(
+    loser: int, events: RecordingListener, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who hangs, where and for how long can be seen while it hangs; nothing runs on behind the call."""
+    steps = [deaf_for(10), takes(1, "won")] if loser == 1 else [takes(3, "won"), deaf_for(10)]
+    work = Copies(*steps)
+    begun = anyio.current_time()
+    heard: list[float] = []
+
+    def listen(event: object) -> None:
+        if isinstance(event, HedgeLoserLingers):
+            heard.append(anyio.current_time() - begun)
+
+    answer = await Pipeline(hedge.after(2), observe(events), observe(listen), name="search").do(work)
+
+    assert answer == "won"
+    assert [(event.subject, event.copy, event.waited) for event in events.of(HedgeLoserLingers)] == [
+        ("search", loser, pytest.approx(5))
+    ]
+    assert heard == [pytest.approx(8)]
+    assert [record.getMessage().split(" after")[0] for record in caplog.records] == [
+        f"copy {loser} of search still runs 5 s"
+    ]
+    assert work.ended[-1] == f"{loser} cancelled"
+    assert anyio.current_time() - begun == pytest.approx(10 if loser == 1 else 12)
+
+
+async def test_the_grace_counts_from_the_decision_and_each_loser_that_outlasts_it_is_told(
+    events: RecordingListener,
+) -> None:
+    """Those that end in time are not."""
+    work = Copies(deaf_for(20), deaf_for(4.5), deaf_for(20), takes(0.5, "won"))
+
+    assert await Pipeline(hedge.after(1, extra=3, grace=3), observe(events)).do(work) == "won"
+
+    assert [(event.copy, event.waited) for event in events.of(HedgeLoserLingers)] == [
+        (1, pytest.approx(3)),
+        (3, pytest.approx(3)),
+    ]
+
+
+async def test_a_loser_that_outlasts_a_fatal_error_is_told_too(events: RecordingListener) -> None:
+    """The error waits for it as an answer would."""
+    work = Copies(deaf_for(10), takes(1, Fatal("no")))
+
+    with pytest.raises(Fatal):
+        await Pipeline(hedge.after(2, fatal=Fatal), observe(events)).do(work)
+
+    assert [event.copy for event in events.of(HedgeLoserLingers)] == [1]
+
+
+async def test_a_caller_that_is_cancelled_while_a_loser_lingers_leaves_nobody_behind(
+    events: RecordingListener,
+) -> None:
+    """Its cancellation comes out when the loser has ended."""
+    work = Copies(deaf_for(10), takes(1, "second"))
+    begun = anyio.current_time()
+
+    with anyio.move_on_after(4) as scope:
+        await Pipeline(hedge.after(2), observe(events)).do(work)
+
+    assert scope.cancelled_caught
+    assert work.ended == ["2 answered", "1 cancelled"]
+    assert [event.copy for event in events.of(HedgeLoserLingers)] == [1]
+    assert anyio.current_time() - begun == pytest.approx(10)
+
+
+async def test_a_loser_that_swallows_its_cancellation_is_told_and_its_late_answer_counts_for_nothing(
+    events: RecordingListener,
+) -> None:
+    """The race was decided before."""
+
+    async def stubborn() -> str:
+        with suppress(anyio.get_cancelled_exc_class()):
+            await anyio.sleep_forever()
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(2)
+        return "late"
+
+    work = Copies(stubborn, takes(1, "second"))
+
+    assert await Pipeline(hedge.after(2, grace=1), observe(events)).do(work) == "second"
+
+    assert work.ended == ["2 answered", "1 answered"]
+    assert [event.copy for event in events.of(HedgeLoserLingers)] == [1]
 
 
 async def test_a_loser_without_a_shield_cannot_wait() -> None:

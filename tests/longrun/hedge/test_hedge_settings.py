@@ -30,6 +30,9 @@ from longrun.testing import Script, isolated
         ({"delay": 1, "fatal": "x"}, "hedge.after fatal was given 'x'"),
         ({"delay": 1, "accept": 1}, "hedge.after accept is 1"),
         ({"delay": 1, "discard": "close"}, "hedge.after discard is 'close'"),
+        ({"delay": 1, "grace": 0}, "hedge.after grace is 0"),
+        ({"delay": 1, "grace": float("inf")}, "hedge.after grace is inf"),
+        ({"delay": 1, "grace": None}, "hedge.after grace is None"),
         ({"quantile": 0.9, "name": ""}, "hedge name is ''"),
     ],
 )
