@@ -9,6 +9,7 @@
      │   │   └─ Shed
      │   ├─ TimeoutExceeded          (also TimeoutError) one of our own time limits ended the call
      │   ├─ RunKilled                the critic ended a run
+     │   ├─ EscalatorError           an escalator raised, took too long or answered nonsense; it is told, never raised
      │   ├─ StrayCancellation        work let a cancellation out that nobody had asked for
      │   └─ RunnerError              a Runner is used in a way it cannot serve
      └─ ValueError
@@ -17,9 +18,22 @@
 A call that fails raises its own, original error: nothing wraps it. ``longrun.timeline(exc)`` tells what was tried.
 """
 
+from typing import Any
+
 
 class LongrunError(Exception):
     """Root of what longrun raises on its own account."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not by calling the class again: what an error is made from and what it says are not the same.
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[LongrunError], args: tuple[object, ...], state: dict[str, object]) -> LongrunError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class Rejected(LongrunError):
@@ -60,11 +74,16 @@ class TimeoutExceeded(LongrunError, TimeoutError):
 
 
 class RunKilled(LongrunError):
-    """The critic ended the run; *reason* is the first one given and stays."""
+    """The critic ended the run; *reason* is the first one given and stays. *task* is the name of the run's task."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"the run was killed: {reason}")
+    def __init__(self, reason: str, task: str | None = None) -> None:
+        super().__init__(f"the run{f' of {task!r}' if task is not None else ''} was killed: {reason}")
         self.reason = reason
+        self.task = task
+
+
+class EscalatorError(LongrunError):
+    """An escalator failed; the run it was asked about keeps its deadline. ``__cause__`` is what it raised."""
 
 
 class StrayCancellation(LongrunError):

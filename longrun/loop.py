@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
+
+from anyio import CancelScope
 
 from longrun import attempt, deadline
 from longrun.ambient import with_ambient
@@ -23,12 +25,6 @@ from longrun.option import Site
 from longrun.rule import On, OnResult
 
 T = TypeVar("T")
-
-
-class Scope(Protocol):
-    """A cancel scope, as far as a loop is concerned."""
-
-    deadline: float
 
 
 class Loop:
@@ -130,7 +126,7 @@ class Tries:
         if self._failed:
             _blame(cancelled, self._failed[-1][2])
 
-    def judge(self, error: Exception, started: float, mark: int, scope: Scope | None = None) -> float | None:
+    def judge(self, error: Exception, started: float, mark: int, scope: CancelScope | None = None) -> float | None:
         """Decide about *error*, which ended the attempt that began at *started*: seconds to wait before the next one.
 
         None when there is to be none. *mark* is what ``attempt.kept`` was when the attempt began. *scope*, the time
@@ -169,9 +165,11 @@ class Tries:
         last = Attempt(index, started, duration, error, stopped_by=decision.rule, reason=decision.reason)
         record(error, (*attempts, last))
 
-    def _decide(self, error: Exception, mark: int, scope: Scope | None) -> RetryAfter | GiveUp:
+    def _decide(self, error: Exception, mark: int, scope: CancelScope | None) -> RetryAfter | GiveUp:
         site = self._loop.site
         below = 0 if attempt.kept == mark else attempt.retries_since(mark, error)
+        if isinstance(error, TypeError) and _is_misuse(error):
+            return GiveUp("the call itself is wrong: what it calls cannot be awaited, or takes other arguments")
         decision = self._loop.engine.decide(error, self._spent, site.rng, below)
         if type(decision) is GiveUp:
             return decision
@@ -192,6 +190,15 @@ class Tries:
         name, index = self._loop.site.name, len(self._failed)
         emit(self._listeners, AttemptFailed(name, index, duration, error))
         emit(self._listeners, RetryScheduled(name, index, decision.wait, decision.rule, error, decision.hint))
+
+
+def _is_misuse(error: TypeError) -> bool:
+    """Whether *error* was raised where longrun calls and awaits, and not by what was called."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    where = "" if last is None else str(last.tb_frame.f_globals.get("__name__"))
+    return where.startswith("longrun.") and not where.startswith("longrun.testing.")
 
 
 def _blame(cancelled: BaseException, error: BaseException) -> None:

@@ -1,9 +1,9 @@
 """Options: what wraps a call, or takes part in wrapping it."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 from longrun.events import Listener
 
@@ -20,9 +20,18 @@ class Wrapper(Protocol):
 
 
 class Part:
-    """A piece that a Pipeline assembles with others of its kind instead of calling it: a retry rule, a listener."""
+    """A piece that a Pipeline assembles with others of its kind instead of calling it: a retry rule, a listener.
+
+    A copy of it, deep or not, is itself: what it stands for may be shared by name.
+    """
 
     __slots__ = ()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self
 
 
 class ExtraAttempts(Protocol):
@@ -90,7 +99,7 @@ class Dormant(Protocol):
 
 
 #: An option of a pipeline, or a list of options, as deep as you like.
-Option: TypeAlias = "Wrapper | Part | Iterable[Option]"
+Option: TypeAlias = "Wrapper | Part | Sequence[Option]"
 
 
 def flatten(options: Iterable[Option]) -> list[Wrapper | Part]:

@@ -1,12 +1,14 @@
 """Pipeline and do: options read top to bottom, the first is the outermost."""
 
 import functools
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from random import Random
 from types import FunctionType
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, Self, TypeVar, cast
 
 from longrun.assembly import assemble, refuse_owned
+from longrun.errors import PipelineError
 from longrun.option import Call, Dormant, Keyed, Option, Wrapper, describe
 
 P = ParamSpec("P")
@@ -76,14 +78,26 @@ class Pipeline:
         if asleep:
             self._asleep = asleep[0].awake if len(asleep) == 1 else lambda: any(layer.awake() for layer in asleep)
 
-    def wrap(self, fn: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-        """*fn* with every call going through this pipeline; also a decorator."""
+    def wrap(self, fn: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+        """*fn* with every call going through this pipeline; also a decorator. PipelineError for a generator."""
+        if inspect.isasyncgenfunction(fn) or inspect.isgeneratorfunction(fn):
+            raise PipelineError(
+                f"{getattr(fn, '__qualname__', fn)} is a generator, whose items cannot be made a second time; "
+                "wrap what it awaits for each of them"
+            )
 
         @functools.wraps(fn)
         async def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
             return await self.do(fn, *args, **kwargs)
 
         return wrapped
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        # The state of its options protects what all its calls share; a copy would protect half of it.
+        return self
 
     def describe(self) -> str:
         """The pipeline in words, outermost first."""

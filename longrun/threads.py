@@ -1,8 +1,8 @@
 """blocking: run a sync callable in a worker thread, as an async one."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import partial, wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from anyio import to_thread
 
@@ -10,7 +10,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def blocking(fn: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+def blocking(fn: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
     """*fn* as an async callable that runs in a worker thread.
 
     Cancellation waits for the thread to come back: a thread cannot be interrupted. Give *fn* a limit of its own.
