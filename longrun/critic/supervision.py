@@ -1,0 +1,98 @@
+"""Supervision: what is done about attempts under watch - their critics are asked, and their answers take effect."""
+
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from anyio import CancelScope
+from anyio.abc import TaskGroup
+
+from longrun.clock import Clock
+from longrun.critic.critic import Critic
+from longrun.critic.info import RunInfo
+from longrun.critic.watch import Watch
+from longrun.errors import EscalatorError
+from longrun.events import EscalatorFailed, Event, KillOrdered, RunExtended, RunNudged, RunStalled
+from longrun.task.run import Run
+
+
+class Subject(Protocol):
+    """An attempt that may be watched. *consult* is the scope of the consult under way, for who ends the attempt."""
+
+    consult: CancelScope | None
+
+    @property
+    def run(self) -> Run: ...
+
+    @property
+    def critic(self) -> Critic | None: ...
+
+    @property
+    def watch(self) -> Watch | None: ...
+
+
+S = TypeVar("S", bound=Subject)
+
+
+class Supervision(Generic[S]):
+    """*tell* hears what critics do; *judged* is called with whom a critic, or its deadline, has changed the time of.
+
+    Each consult is a task of its own in *tg*, so that an escalator that hangs holds up nobody.
+    """
+
+    def __init__(self, tg: TaskGroup, clock: Clock, tell: Callable[[Event], None], judged: Callable[[S], None]) -> None:
+        self._tg = tg
+        self._clock = clock
+        self._tell = tell
+        self._judged = judged
+
+    def look(self, subject: S, now: float) -> None:
+        """Ask the critic when *subject* has stalled; kill it when its deadline has passed."""
+        watch, critic, run = subject.watch, subject.critic, subject.run
+        assert watch is not None and critic is not None  # noqa: PT018 - one fact: it is watched
+        stalled_before = watch.stalled
+        finding = watch.look(now, run.last_progress)
+        if watch.stalled and not stalled_before:
+            info = _info(run, watch, now)
+            self._tell(RunStalled(run.task, run.id, info.elapsed, info.idle_for))
+        if finding == "expired":
+            reason = f"still running at its deadline, {watch.elapsed(now):.3g} s after its start"
+            if watch.kill(reason, now):
+                self._tell(KillOrdered(run.task, run.id, reason, "deadline"))
+                self._judged(subject)
+        elif finding == "stalled":
+            self._tg.start_soon(self._ask, subject, watch, critic, _info(run, watch, now), name=f"critic of {run.task}")
+
+    def killed(self, subject: S, reason: str, by: str) -> None:
+        """Somebody else has killed *subject*: its critic has nothing more to say."""
+        if subject.watch is not None:
+            subject.watch.kill(reason, self._clock.now())
+        self._tell(KillOrdered(subject.run.task, subject.run.id, reason, by))
+
+    async def _ask(self, subject: S, watch: Watch, critic: Critic, info: RunInfo) -> None:
+        scope = subject.consult = CancelScope()
+        with scope:
+            answer = await critic.consult(info)
+        if subject.consult is scope:
+            subject.consult = None
+        if scope.cancel_called or watch.killed is not None:  # the attempt has ended meanwhile
+            return
+        now, run = self._clock.now(), subject.run
+        if isinstance(answer, EscalatorError):
+            watch.consulted(now, failed=True)
+            self._tell(EscalatorFailed(run.task, run.id, answer))
+        else:
+            watch.consulted(now)
+        if answer is not None and not isinstance(answer, EscalatorError):
+            effect = watch.apply(answer, now)
+            for message in effect.nudges:
+                run.nudges = (*run.nudges, message)
+                self._tell(RunNudged(run.task, run.id, message))
+            if effect.extend > 0:
+                self._tell(RunExtended(run.task, run.id, effect.extend, watch.deadline))
+            if effect.killed is not None:
+                self._tell(KillOrdered(run.task, run.id, effect.killed, "escalator"))
+        self._judged(subject)
+
+
+def _info(run: Run, watch: Watch, now: float) -> RunInfo:
+    return watch.info(now, run.last_progress, run_id=run.id, task=run.task, attempt=run.attempt, note=run.note)
