@@ -1,0 +1,8 @@
+"""A SQLite file driven from worker threads, for the stores of this package. Private: its errors alone are seen outside.
+
+``sqlite3`` is imported when a file is opened, not with the package.
+"""
+
+from longrun.sqlite.file import Schema, SqliteFile
+
+__all__ = ["Schema", "SqliteFile"]
