@@ -1,7 +1,8 @@
 """Longrun: resilient calls, and tasks that run for ever, on asyncio and trio.
 
 Calls: :func:`do`, :class:`Pipeline` with :mod:`retry`, :mod:`backoff`, :mod:`timeout`, :func:`observe`.
-Tasks: :class:`Task`, :class:`Runner` with :class:`Baseline`, :class:`Policy`, :class:`Category`, :class:`Gate`.
+Tasks: :class:`Task`, :class:`Runner` with :class:`Baseline`, :class:`Policy`, :class:`Category`, :class:`Gate`,
+:class:`Critic`.
 
 The names are loaded when they are first used, so that ``import longrun`` costs next to nothing.
 """
@@ -13,9 +14,14 @@ if TYPE_CHECKING:
     from longrun._version import __version__
     from longrun.attempt import Attempt, timeline
     from longrun.clock import Clock, SystemClock
+    from longrun.critic.critic import Critic
+    from longrun.critic.decision import Decision, ExtendBy, Kill, Nudge
+    from longrun.critic.escalators import Escalator, ExtendOnce, KillAfter, Ladder
+    from longrun.critic.info import RunInfo
     from longrun.errors import (
         BulkheadFull,
         CircuitOpen,
+        EscalatorError,
         LongrunError,
         PipelineError,
         RateLimited,
@@ -33,9 +39,11 @@ if TYPE_CHECKING:
     from longrun.option import Option
     from longrun.pipeline import Pipeline, compose, do
     from longrun.task.gate import Gate
+    from longrun.task.limit import Limit
     from longrun.task.outcome import HookFailure, Outcome, TaskFailure
     from longrun.task.run import Run
     from longrun.task.runner import Runner
+    from longrun.task.statistics import RunnerStatistics
     from longrun.task.task import Task
     from longrun.task.unit import TaskState
     from longrun.threads import blocking
@@ -49,11 +57,22 @@ __all__ = [
     "CircuitOpen",
     "Classifier",
     "Clock",
+    "Critic",
+    "Decision",
+    "Escalator",
+    "EscalatorError",
+    "ExtendBy",
+    "ExtendOnce",
     "Failure",
     "Gate",
     "HookFailure",
     "InfraClassifier",
+    "Kill",
+    "KillAfter",
+    "Ladder",
+    "Limit",
     "LongrunError",
+    "Nudge",
     "Option",
     "Outcome",
     "Pipeline",
@@ -62,9 +81,11 @@ __all__ = [
     "RateLimited",
     "Rejected",
     "Run",
+    "RunInfo",
     "RunKilled",
     "Runner",
     "RunnerError",
+    "RunnerStatistics",
     "Shed",
     "StrayCancellation",
     "SystemClock",
@@ -104,11 +125,23 @@ _HOMES = {
     "CircuitOpen": "longrun.errors",
     "Classifier": "longrun.failure.classify",
     "Clock": "longrun.clock",
+    "Critic": "longrun.critic.critic",
+    "Decision": "longrun.critic.decision",
+    "Escalator": "longrun.critic.escalators",
+    "EscalatorError": "longrun.errors",
+    "ExtendBy": "longrun.critic.decision",
+    "ExtendOnce": "longrun.critic.escalators",
     "Failure": "longrun.failure.category",
     "Gate": "longrun.task.gate",
+    "Limit": "longrun.task.limit",
+    "RunnerStatistics": "longrun.task.statistics",
     "HookFailure": "longrun.task.outcome",
     "InfraClassifier": "longrun.failure.classify",
+    "Kill": "longrun.critic.decision",
+    "KillAfter": "longrun.critic.escalators",
+    "Ladder": "longrun.critic.escalators",
     "LongrunError": "longrun.errors",
+    "Nudge": "longrun.critic.decision",
     "Option": "longrun.option",
     "Outcome": "longrun.task.outcome",
     "Pipeline": "longrun.pipeline",
@@ -117,6 +150,7 @@ _HOMES = {
     "RateLimited": "longrun.errors",
     "Rejected": "longrun.errors",
     "Run": "longrun.task.run",
+    "RunInfo": "longrun.critic.info",
     "RunKilled": "longrun.errors",
     "Runner": "longrun.task.runner",
     "RunnerError": "longrun.errors",

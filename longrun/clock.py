@@ -20,6 +20,11 @@ def now() -> float:
     return _loop_time() if _follow_the_loop else monotonic()
 
 
+def is_virtual() -> bool:
+    """Whether time is a test's: it passes only while the event loop waits, so nothing can block it."""
+    return _follow_the_loop
+
+
 def follow_the_loop() -> None:
     """Make :func:`now` read the event loop's clock where there is one; for virtual time."""
     global _follow_the_loop  # one clock for the process, switched by its tests alone

@@ -106,6 +106,13 @@ class TaskFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TaskRemoved(Event):
+    """A task was taken out of its runner; a run of it that was in flight has ended."""
+
+    name: ClassVar[str] = "task.removed"
+
+
+@dataclass(frozen=True, slots=True)
 class DegradedEntered(Event):
     """A task met a failure of no known kind: it goes on, loudly."""
 
@@ -168,6 +175,76 @@ class RunAbandoned(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RunStuck(Event):
+    """A cancelled run has not ended for *seconds*: it ignores its cancellation. *stack* is where it stands.
+
+    Its slot is given to others; its task does not run again until it has ended.
+    """
+
+    name: ClassVar[str] = "run.stuck"
+    run: str
+    seconds: float
+    stack: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoopBlocked(Event):
+    """The event loop stood still for *seconds*. *stack* is where its thread stood at that time."""
+
+    name: ClassVar[str] = "loop.blocked"
+    seconds: float
+    stack: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunStalled(Event):
+    """A run has become late or silent for the first time in this attempt. Both durations in seconds."""
+
+    name: ClassVar[str] = "run.stalled"
+    run: str
+    elapsed: float
+    idle_for: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunNudged(Event):
+    """An escalator said *message* to a stalled run, which finds it in ``run.nudges``."""
+
+    name: ClassVar[str] = "run.nudged"
+    run: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunExtended(Event):
+    """A stalled run may go on for *seconds* from now; *deadline* is when it ends, on the event loop's clock."""
+
+    name: ClassVar[str] = "run.extended"
+    run: str
+    seconds: float
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class KillOrdered(Event):
+    """A run is being ended. *by* is who wants it: ``"escalator"``, ``"deadline"`` or an operator."""
+
+    name: ClassVar[str] = "run.kill_ordered"
+    run: str
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class EscalatorFailed(Event):
+    """An escalator raised, took too long or answered nonsense; the run keeps its deadline."""
+
+    name: ClassVar[str] = "escalator.failed"
+    run: str
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
 class HookFailed(Event):
     """The shutdown hook of a task raised, or did not end in its slice of the time."""
 
@@ -184,6 +261,28 @@ class ShutdownStuck(Event):
 
 
 Listener: TypeAlias = Callable[[Event], None]
+
+
+class listener:  # noqa: N801 - it is called like the function that it wraps
+    """*hear* as a listener that says, with *routine*, whether it wants attempts of tasks that go as planned."""
+
+    __slots__ = ("_hear", "routine")
+
+    def __init__(self, hear: Listener, *, routine: bool) -> None:
+        self._hear = hear
+        self.routine = routine
+
+    def __call__(self, event: Event) -> None:
+        self._hear(event)
+
+
+def hears_routine(listener: Listener) -> bool:
+    """Whether *listener* wants to hear of attempts of tasks that go as planned: their start and their success.
+
+    One with an attribute ``routine = False`` does not. When none does, these events are not even made: they would cost
+    a task more than everything else that is done for it.
+    """
+    return bool(getattr(listener, "routine", True))
 
 
 def emit(listeners: Iterable[Listener], event: Event) -> None:

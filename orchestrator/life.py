@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from longrun.events import Event, Listener, ShutdownStuck
+from longrun.events import Event, Listener, ShutdownStuck, listener
 from orchestrator.container import WiringError, built, opened, wiring_problems
 from orchestrator.planner import Plan, Planner
 from orchestrator.scheduler import PhaseOutcome, Scheduler, SchedulerPolicy, ServiceOutcome
@@ -45,7 +45,10 @@ class Life:
         self._planner = Planner(built(self._container))
         self.plan: Plan = self._planner.plan()
         self._scheduler = Scheduler(
-            self.plan, self._planner.infra_classifier(), _policy(settings), listeners=(*listeners, self._watch)
+            self.plan,
+            self._planner.infra_classifier(),
+            _policy(settings),
+            listeners=(*listeners, listener(self._watch, routine=False)),
         )
         self._opening: anyio.CancelScope | None = None
         self._course: _Course[Any] | None = None
@@ -72,7 +75,7 @@ class Life:
 
                 async def ready() -> None:
                     await service.on_ready()
-                    _log.info("service.ready", extra={"workers": len(self.plan.workers)})
+                    _log.info("service.ready", extra={"workers": self.plan.count("worker")})
                     if seconds is not None:
                         tg.start_soon(self._stop_after, seconds)
 
@@ -140,7 +143,7 @@ class Life:
             raise failure
 
     def _stopped_early(self) -> PhaseOutcome:
-        return PhaseOutcome("cancelled", "stopped while opening", never_started=len(self.plan.preflights))
+        return PhaseOutcome("cancelled", "stopped while opening", never_started=self.plan.count("preflight"))
 
     def _watch(self, event: Event) -> None:
         if isinstance(event, ShutdownStuck) and self._course is not None:

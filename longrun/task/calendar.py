@@ -31,13 +31,15 @@ class Calendar(Generic[E]):
     def put(self, entry: E, due: float) -> None:
         """*entry* is due at *due*; where it stood before no longer counts."""
         tick = math.ceil(due / self._resolution - _EPSILON)
-        entry.tick = tick
         slot = self._slots.get(tick)
         if slot is None:
             self._slots[tick] = [entry]
             heappush(self._ticks, tick)
         else:
+            if slot[0].tick == tick:
+                tick = slot[0].tick  # one number for all of a slot: each is an object of its own
             slot.append(entry)
+        entry.tick = tick
 
     def drop(self, entry: E) -> None:
         """*entry* is not due any more."""

@@ -2,15 +2,18 @@
 
 import math
 
+import anyio
+
 
 class Run:
     """Handed to work that takes an argument.
 
     *id* stays the same over the attempts of one run; *attempt* counts from 1; *deadline* is when this attempt is ended,
-    on the event loop's clock (``inf``: never). *stopping* turns True when the runner drains: take on nothing new.
+    on the event loop's clock (``inf``: never; a critic may move it). *stopping* turns True when the runner drains: take
+    on nothing new. *nudges* are the messages of the critic to this attempt, oldest first.
     """
 
-    __slots__ = ("attempt", "deadline", "id", "last_progress", "note", "stopping", "task")
+    __slots__ = ("attempt", "deadline", "id", "last_progress", "note", "nudges", "stopping", "task")
 
     def __init__(self, task: str, id: str) -> None:  # noqa: A002 - the field's own word
         self.task = task
@@ -20,11 +23,10 @@ class Run:
         self.deadline = math.inf
         self.last_progress: float | None = None
         self.note: str | None = None
+        self.nudges: tuple[str, ...] = ()
 
     def progress(self, note: str | None = None) -> None:
         """Say that the work moves on."""
-        import anyio
-
         self.last_progress = anyio.current_time()
         self.note = note
 

@@ -4,43 +4,43 @@ Units wait on a calendar; only a due one becomes a coroutine, at most ``max_runn
 served. A wait between two attempts goes through the calendar too: it holds neither a slot nor a coroutine.
 """
 
-import itertools
 import math
-import os
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
 import anyio
 from anyio.abc import TaskGroup
 
 from longrun.clock import Clock, SystemClock, no_waits
-from longrun.deadline import current_run
 from longrun.durations import Duration, seconds
 from longrun.engine import Engine
-from longrun.errors import RunnerError, StrayCancellation, TimeoutExceeded
+from longrun.errors import RunKilled, RunnerError
 from longrun.events import (
-    AttemptStarted,
     Event,
     HookFailed,
     Listener,
     ShutdownStuck,
     StopRequested,
     TaskFailed,
+    TaskRemoved,
+    TicksSkipped,
     emit,
+    hears_routine,
 )
 from longrun.failure.baseline import Baseline
-from longrun.option import Call
-from longrun.task import verdict
-from longrun.task.calendar import Calendar
+from longrun.task import control, verdict
+from longrun.task.dispatcher import Dispatcher
+from longrun.task.flight import Flight
+from longrun.task.flights import Flights
 from longrun.task.outcome import HookFailure, Outcome, TaskFailure
-from longrun.task.run import Run
 from longrun.task.shutdown import run_hooks
+from longrun.task.statistics import RunnerStatistics, Tally
 from longrun.task.stop import Stop
-from longrun.task.task import RESOLUTION, Task
+from longrun.task.task import Task
+from longrun.task.terms import RESOLUTION, Hook
 from longrun.task.unit import TaskState, Unit
+from longrun.task.watchdog import Watchdog
 
 OnPermanent: TypeAlias = Literal["stop", "isolate"]
 
@@ -52,7 +52,8 @@ class Runner:
     *on_permanent*: a task that fails for good stops the others (which get *settle* seconds to end their runs), or only
     itself. *shutdown_timeout*: seconds for a whole stop, hooks included. *hint_limit* tells the instant, on the event
     loop's clock, that no asked-for wait may pass; the task fails instead. *keep_open*: run on without any task, until
-    stopped: tasks are added later.
+    stopped: tasks are added later. *watchdog*: when the event loop stands still for so many seconds, a thread says
+    where; None: no thread.
     """
 
     def __init__(
@@ -69,29 +70,31 @@ class Runner:
         rng: Random | None = None,
         hint_limit: Callable[[], float] = lambda: math.inf,
         keep_open: bool = False,
+        watchdog: Duration | None = 1.0,
     ) -> None:
         if on_permanent not in ("stop", "isolate"):
             raise ValueError(f"Runner on_permanent is {on_permanent!r}; use 'stop' or 'isolate'")
         if isinstance(max_running, bool) or not isinstance(max_running, int) or max_running < 1:
             raise ValueError(f"Runner max_running is {max_running!r}; give a whole number of at least 1")
         self._baseline = baseline
+        self._engine = Engine((), baseline)
         self._stop = Stop(seconds(shutdown_timeout, "Runner shutdown_timeout"))
         self._settle = seconds(settle, "Runner settle", zero=True)
         self._clock = clock or SystemClock()
         self._listeners = tuple(listeners)
+        self._routine = any(hears_routine(listener) for listener in self._listeners)
         self._isolate = on_permanent == "isolate"
-        self._max_running = max_running
         self._rng = rng or Random()
-        self._ids = (f"{prefix}-{n:x}" for prefix in [os.urandom(5).hex()] for n in itertools.count(1))
+        self._tally = Tally()
+        self._flights = Flights(self._clock, self._tally, self._emit, self._routine, self._landed)
+        self._dispatcher = Dispatcher(self._clock, seconds(resolution, "Runner resolution"), max_running, self._flights)
+        self._watchdog = None if watchdog is None else Watchdog(seconds(watchdog, "Runner watchdog"), self._emit)
         self._units: dict[str, Unit] = {}
-        self._calendar: Calendar[Unit] = Calendar(seconds(resolution, "Runner resolution"))
-        self._queue: deque[Unit] = deque()
-        self._running: dict[str, Unit] = {}
+        self._hooks: list[tuple[str, Hook]] = []
         self._alive = 0
         self._failures: list[TaskFailure] = []
         self._hook_failures: tuple[HookFailure, ...] = ()
         self._abandoned: tuple[str, ...] = ()
-        self._outer_deadline = math.inf
         self._tg: TaskGroup | None = None
         self._started = False
         self._over = False
@@ -102,41 +105,110 @@ class Runner:
 
     def add(self, task: Task) -> None:
         """Take *task* in, also while running. RunnerError for a name that is taken, or after a stop."""
-        if task.name in self._units and not self._units[task.name].over:
-            raise RunnerError(f"task {task.name!r} is already in this runner; names are unique")
+        name = task.name
+        taken = self._units.get(name)
+        if taken is not None and not taken.over:
+            raise RunnerError(f"task {name!r} is already in this runner; names are unique")
         if self._stop.reason is not None:
-            raise RunnerError(f"task {task.name!r} comes too late: the runner stops ({self._stop.reason})")
+            raise RunnerError(f"task {name!r} comes too late: the runner stops ({self._stop.reason})")
         if self._tg is not None and self._quiet.is_set():
-            raise RunnerError(f"task {task.name!r} comes too late: every task has ended, and so does the runner")
-        unit = Unit(task, Engine(task.rules, self._baseline))
-        self._units[task.name] = unit
+            raise RunnerError(f"task {name!r} comes too late: every task has ended, and so does the runner")
+        terms = task.terms
+        unit = self._units[name] = Unit(task, Engine(terms.rules, self._baseline) if terms.rules else self._engine)
+        if terms.shutdown is not None:
+            self._hooks.append((name, terms.shutdown))
         self._alive += 1
         if self._tg is not None:
-            self._schedule_first(unit)
-            self._wake.set()
+            self._schedule_first(unit, self._clock.now())
 
     def remove(self, name: str) -> bool:
-        """Take the task *name* out: it does not run again, a run in flight is cancelled. False when it was over."""
-        unit = self._units.get(name)
-        if unit is None:
-            raise RunnerError(f"there is no task {name!r} in this runner")
-        if unit.over:
+        """Take the task *name* out and forget it: it does not run again, a run in flight is cancelled.
+
+        TaskRemoved tells when it is gone. False when it was over, or is on its way out already. RunnerError for a name
+        that is not here.
+        """
+        unit = self._unit(name)
+        if unit.removed:
             return False
-        if unit.phase == "running":
-            unit.cancel()
+        if unit.over:
+            del self._units[name]
+            return False
+        unit.removed = True
+        if unit.flight is not None:
+            self._flights.end(unit.flight, "stopped", "removed")
         else:
             self._drop(unit)
-            if self._tg is not None:
-                self._check_quiet()
+            self._forget(unit)
+            self._check_quiet()
         return True
+
+    def pause(self, name: str, reason: str = "paused") -> bool:
+        """No new attempt of the task starts until :meth:`resume`; a run in flight ends by itself.
+
+        False when it is paused already (the first *reason* stays) or over. RunnerError for a name that is not here.
+        """
+        return control.pause(self._unit(name), self._dispatcher, reason)
+
+    def resume(self, name: str) -> bool:
+        """A paused task goes on with its grid; points that passed meanwhile are counted as skipped. False: it was not
+        paused. RunnerError for a name that is not here."""
+        events = control.resume(self._unit(name), self._dispatcher, self._now())
+        self._tell(events or ())
+        return events is not None
+
+    def trigger(self, name: str) -> None:
+        """Run the task now, or once more right after the run in flight; its grid stays as it is.
+
+        A wait before a retry is cut short; a paused task runs once and stays paused. RunnerError when it is not here,
+        is over, or the runner stops.
+        """
+        unit = self._unit(name)
+        if unit.over or unit.removed or self._stop.reason is not None:
+            why = "the runner stops" if self._stop.reason is not None else f"it has {unit.phase}"
+            raise RunnerError(f"task {name!r} cannot be run now: {why}")
+        control.trigger(unit, self._dispatcher, self._now())
+
+    def kill(self, name: str, reason: str) -> bool:
+        """End the run in flight with RunKilled(*reason*); the task goes on as after any failure of its upstream.
+
+        False when no run of it is in flight, or it is being ended already. RunnerError for a name that is not here.
+        """
+        flight = self._unit(name).flight
+        return flight is not None and self._flights.kill(flight, reason, "operator")
 
     def state(self) -> dict[str, TaskState]:
         """Every task as it stands, by name."""
-        return {name: unit.state() for name, unit in self._units.items()}
+        now = self._now()
+        return {name: unit.state(now) for name, unit in self._units.items()}
+
+    def state_of(self, name: str) -> TaskState:
+        """One task as it stands; RunnerError for a name that is not here."""
+        return self._unit(name).state(self._now())
+
+    def task(self, name: str) -> Task:
+        """The task as it was added; RunnerError for a name that is not here."""
+        return self._unit(name).task
+
+    def statistics(self) -> RunnerStatistics:
+        """The runner as a whole, by value."""
+        return self._tally.statistics(self._alive, len(self._flights.running), self._dispatcher.queued)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._units))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._units
+
+    def __len__(self) -> int:
+        return self._alive
+
+    def __bool__(self) -> bool:
+        return True  # a runner without tasks is a runner all the same
 
     def __repr__(self) -> str:
         said = f", stops: {self._stop.reason}" if self._stop.reason else ""
-        return f"<Runner: {self._alive} tasks, {len(self._running)} running, {len(self._queue)} queued{said}>"
+        flights, queued = len(self._flights.running), self._dispatcher.queued
+        return f"<Runner: {self._alive} tasks, {flights} running, {queued} queued{said}>"
 
     # -- running -----------------------------------------------------------------------------------------------------
 
@@ -148,10 +220,10 @@ class Runner:
         if self._started:
             raise RunnerError("this runner has run already; make a new one")
         self._started = True
-        self._outer_deadline = anyio.current_effective_deadline()
+        outer_deadline = anyio.current_effective_deadline()
         done = anyio.Event()
         async with anyio.create_task_group() as outer:
-            outer.start_soon(self._serve, done)
+            outer.start_soon(self._serve, done, outer_deadline)
             try:
                 await done.wait()
             except anyio.get_cancelled_exc_class():
@@ -159,136 +231,84 @@ class Runner:
                 raise
         return self._outcome()
 
-    async def _serve(self, done: anyio.Event) -> None:
+    async def _serve(self, done: anyio.Event, outer_deadline: float) -> None:
         # Shielded, so that a cancellation from outside goes down the ladder instead of through everything at once.
         with anyio.CancelScope(shield=True):
-            self._wake = anyio.Event()
             self._quiet = anyio.Event()
             async with anyio.create_task_group() as tg:
                 self._tg = tg
+                self._flights.open(tg, outer_deadline)
+                if self._watchdog is not None:
+                    self._dispatcher.accompany(self._watchdog)
                 if self._stop.reason is not None:
                     self._begin_stop()
+                now = self._clock.now()
                 for unit in self._units.values():
                     if not unit.over:
-                        self._schedule_first(unit)
+                        self._schedule_first(unit, now)
                 self._check_quiet()
-                tg.start_soon(self._dispatch)
+                tg.start_soon(self._dispatcher.serve, self._quiet)
                 await self._quiet.wait()
-                self._wake.set()
-                stuck = (*self._running, *await self._run_hooks(tg))
+                self._dispatcher.wake()
+                stuck = (*self._flights.running, *await self._run_hooks(tg))
+                if self._watchdog is not None:
+                    self._watchdog.close()
                 if stuck:
                     self._emit(ShutdownStuck("runner", stuck))
                 self._over = True
+                await self._flights.wait()
             done.set()
 
-    def _schedule_first(self, unit: Unit) -> None:
-        now, task = self._clock.now(), unit.task
-        unit.grid_due = now + task.delay
-        unit.anchor = unit.grid_due if task.phase is None else now + task.phase
-        unit.due = unit.grid_due + (self._rng.uniform(0, task.jitter) if task.jitter else 0.0)
-        self._calendar.put(unit, unit.due)
+    def _schedule_first(self, unit: Unit, now: float) -> None:
+        jitter = unit.task.terms.jitter
+        delay, phase = unit.task.place()
+        first = unit.grid_due = now + delay
+        unit.anchor = first if phase == delay else now + phase
+        due = first + self._rng.uniform(0, jitter) if jitter else first
+        if unit.paused is None:
+            self._dispatcher.put(unit, due)
+        else:
+            unit.due = due
 
-    async def _dispatch(self) -> None:
-        while not self._quiet.is_set():
-            now = self._clock.now()
-            for unit in self._calendar.due(now):
-                self._due(unit, now)
-            while self._queue and len(self._running) < self._max_running:
-                unit = self._queue.popleft()
-                if unit.phase == "queued" and not self._park(unit, now):  # else it was removed while it waited
-                    self._start(unit)
-            self._wake = anyio.Event()
-            with anyio.CancelScope(deadline=self._calendar.next_due()):
-                await self._wake.wait()
-
-    def _due(self, unit: Unit, now: float) -> None:
-        if not self._park(unit, now):
-            unit.move("queued")
-            self._queue.append(unit)
-
-    def _park(self, unit: Unit, now: float) -> bool:
-        """Back to the calendar when the gate of *unit* is closed; it may have closed while the unit was queued."""
-        opens = unit.task.gate.opens_for(unit.name, now) if unit.task.gate is not None else None
-        if opens is None:
-            return False
-        unit.move("waiting" if unit.run is None else "retrying")
-        unit.due = opens
-        self._calendar.put(unit, opens)
-        return True
-
-    def _start(self, unit: Unit) -> None:
-        unit.move("running")
-        self._running[unit.name] = unit
-        # Always from the dispatcher: a run starts with the dispatcher's context, never with that of another run.
-        self._task_group().start_soon(self._attempt, unit, name=unit.name)
-
-    async def _attempt(self, unit: Unit) -> None:
-        task = unit.task
-        run = unit.run = unit.run or Run(task.name, next(self._ids))
-        run.attempt += 1
-        started = unit.last_started = self._clock.now()
-        limit = math.inf if task.timeout is None else started + task.timeout
-        run.deadline = min(limit, self._outer_deadline)
-        current_run.set(run)
-        self._emit(AttemptStarted(unit.name, run.attempt, run.id))
-        error: Exception | None = None
-        scope = unit.scope = anyio.CancelScope(deadline=limit)
-        if unit.stopping:  # cancelled between being given a slot and getting here
-            scope.cancel()
-        try:
-            with scope:
-                await self._call(unit, run)
-        except anyio.get_cancelled_exc_class() as stray:
-            if anyio.current_effective_deadline() == -math.inf:
-                raise
-            error = StrayCancellation(f"task {unit.name!r}: its work was cancelled by somebody else")
-            error.__cause__ = stray
-        except Exception as raised:  # noqa: BLE001 - work may raise anything: this is where failures are judged
-            error = raised
-        finally:
-            unit.scope = unit.coroutine = None
-            self._running.pop(unit.name, None)
-        if scope.cancelled_caught and not unit.stopping and task.timeout is not None:
-            error = TimeoutExceeded(task.timeout, f"an attempt of {unit.name!r}")
-        self._judge(unit, run, error, started, interrupted=scope.cancelled_caught and unit.stopping)
-
-    async def _call(self, unit: Unit, run: Run) -> None:
-        task = unit.task
-        work = cast("Callable[..., Awaitable[object]]", task.work)
-        call: Call[object] = partial(work, run) if task.takes_run else work
-        for layer in reversed(task.layers):
-            call = partial(layer, call)
-        unit.coroutine = call()
-        await unit.coroutine
-
-    def _judge(self, unit: Unit, run: Run, error: Exception | None, started: float, *, interrupted: bool) -> None:
-        now = self._clock.now()
+    def _landed(self, flight: Flight, error: Exception | None, interrupted: bool) -> None:
+        unit, run, now = flight.unit, flight.run, self._clock.now()
+        tally = self._tally
         events: Sequence[Event] = ()
         if interrupted:
-            events = tuple(verdict.interrupted(unit, run, started, now))
+            tally.cancelled += 1
+            events = tuple(verdict.interrupted(unit, run, flight.started, now))
         elif error is None:
-            events = tuple(verdict.succeeded(unit, run, started, now, self._rng))
+            tally.succeeded += 1
+            events = verdict.succeeded(unit, run, flight.started, now, self._rng, routine=self._routine)
         else:
-            events = tuple(verdict.failed(unit, run, error, started, now, self._rng, self._hint_limit()))
+            tally.failed += 1
+            tally.timed_out += flight.ended == "timeout"
+            tally.killed += isinstance(error, RunKilled)
+            events = tuple(verdict.failed(unit, run, error, flight.started, now, self._rng, self._hint_limit()))
+        if unit.run is None and unit.task.terms.stall is not None:
+            unit.task.terms.stall.forget(run.id)
         if unit.over:
             self._alive -= 1
-        elif self._stop.reason is not None or unit.stopping:
+        elif self._stop.reason is not None or unit.removed:
             unit.move("stopped")
             self._alive -= 1
         else:
-            self._calendar.put(unit, now if no_waits.get() and unit.phase == "retrying" else unit.due)
-        for event in events:
-            self._emit(event)
-            if isinstance(event, TaskFailed):
-                self._fail(unit, event)
-        self._check_quiet()
-        self._wake.set()
+            if no_waits.get() and unit.phase == "retrying":
+                unit.due = now
+            control.landed(unit, self._dispatcher, now)
+        if events:
+            self._tell(events)
+        if unit.removed:
+            self._forget(unit)
+        self._dispatcher.landed(unit, now)
+        if not self._alive:
+            self._check_quiet()
 
-    def _fail(self, unit: Unit, event: TaskFailed) -> None:
+    def _fail(self, event: TaskFailed) -> None:
         if isinstance(event.error, Exception):
-            self._failures.append(TaskFailure(unit.name, event.error, event.reason))
+            self._failures.append(TaskFailure(event.subject, event.error, event.reason))
         if not self._isolate:
-            self.stop(f"{unit.name} failed: {event.reason}", drain=self._settle)
+            self.stop(f"{event.subject} failed: {event.reason}", drain=self._settle)
 
     # -- stopping ----------------------------------------------------------------------------------------------------
 
@@ -314,36 +334,53 @@ class Runner:
         for unit in self._units.values():
             if unit.run is not None:
                 unit.run.stopping = True
-            if not unit.over and unit.phase != "running":
+            if not unit.over and unit.flight is None:
                 self._drop(unit)
-        self._queue.clear()
+        self._dispatcher.clear()
         self._check_quiet()
         self._emit(StopRequested("runner", self._stop.reason or "", self._stop.drain))
-        self._task_group().start_soon(self._ladder)
+        assert self._tg is not None
+        self._tg.start_soon(self._ladder)
 
     def _drop(self, unit: Unit) -> None:
-        self._calendar.drop(unit)
+        self._dispatcher.drop(unit)
         unit.move("stopped")
+        if unit.run is not None and unit.task.terms.stall is not None:
+            unit.task.terms.stall.forget(unit.run.id)
         unit.run = None
         self._alive -= 1
 
+    def _forget(self, unit: Unit) -> None:
+        if self._units.get(unit.name) is unit:
+            del self._units[unit.name]
+        self._emit(TaskRemoved(unit.name))
+
     async def _ladder(self) -> None:
-        self._abandoned = await self._stop.climb(self._quiet, self._running, self._emit)
+        self._abandoned = await self._stop.climb(self._quiet, self._flights, self._emit)
         self._quiet.set()
 
     def _check_quiet(self) -> None:
-        if self._alive == 0 and (self._stop.reason is not None or not self._keep_open):
+        if self._tg is not None and self._alive == 0 and (self._stop.reason is not None or not self._keep_open):
             self._quiet.set()
 
     async def _run_hooks(self, tg: TaskGroup) -> tuple[str, ...]:
         deadline = self._stop.hooks_deadline(self._clock.now())
-        hooks = [(u.name, u.task.shutdown) for u in reversed(self._units.values()) if u.task.shutdown is not None]
+        hooks = tuple(reversed(self._hooks))
         self._hook_failures, stuck = await run_hooks(hooks, deadline, self._stop.grace, tg)
         for failure in self._hook_failures:
             self._emit(HookFailed(failure.task, failure.error))
         return stuck
 
     # -- the rest ----------------------------------------------------------------------------------------------------
+
+    def _unit(self, name: str) -> Unit:
+        unit = self._units.get(name)
+        if unit is None:
+            raise RunnerError(f"there is no task {name!r} in this runner")
+        return unit
+
+    def _now(self) -> float:
+        return self._clock.now() if self._tg is not None and not self._over else 0.0
 
     def _outcome(self) -> Outcome:
         status: Literal["finished", "stopped", "failed"] = "finished"
@@ -353,11 +390,14 @@ class Runner:
             status = "stopped"
         return Outcome(status, self._stop.reason, tuple(self._failures), self._hook_failures, self._abandoned)
 
+    def _tell(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._emit(event)
+            if isinstance(event, TaskFailed):
+                self._fail(event)
+            elif isinstance(event, TicksSkipped):
+                self._tally.skipped[event.reason] += event.count
+
     def _emit(self, event: Event) -> None:
         if self._listeners:
             emit(self._listeners, event)
-
-    def _task_group(self) -> TaskGroup:
-        if self._tg is None:
-            raise RunnerError("the runner is not running")
-        return self._tg

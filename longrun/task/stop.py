@@ -1,12 +1,12 @@
 """Stop: one stop of a runner, as a ladder - drain, then cancel, then abandon."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import anyio
 
 from longrun.events import Event, RunAbandoned, RunsCancelled
+from longrun.task.flights import Flights
 from longrun.task.stack import stack_of
-from longrun.task.unit import Unit
 
 
 class Stop:
@@ -46,19 +46,18 @@ class Stop:
         """When the shutdown hooks must have ended."""
         return (now if self._begun_at is None else self._begun_at) + self.timeout
 
-    async def climb(
-        self, quiet: anyio.Event, running: Mapping[str, Unit], tell: Callable[[Event], None]
-    ) -> tuple[str, ...]:
-        """Wait until nothing of *running* is left, ever less patiently; the names of those that would not end."""
+    async def climb(self, quiet: anyio.Event, flights: Flights, tell: Callable[[Event], None]) -> tuple[str, ...]:
+        """Wait until nothing of *flights* is left, ever less patiently; the names of those that would not end."""
         with anyio.CancelScope(deadline=self._drain_until) as self._draining:
             await quiet.wait()
+        running = flights.running
         if running:
             tell(RunsCancelled("runner", tuple(running)))
-            for unit in tuple(running.values()):
-                unit.cancel()
+            for flight in tuple(running.values()):
+                flights.end(flight, "stopped", self.reason or "")
             with anyio.move_on_after(self.grace):
                 await quiet.wait()
-        for unit in tuple(running.values()):
-            stack = stack_of(unit.coroutine) if unit.coroutine is not None else "(not started)"
-            tell(RunAbandoned(unit.name, unit.run.id if unit.run else "", stack))
+        for flight in tuple(running.values()):
+            stack = stack_of(flight.coroutine) if flight.coroutine is not None else "(not started)"
+            tell(RunAbandoned(flight.unit.name, flight.run.id, stack))
         return tuple(running)

@@ -21,31 +21,34 @@ from longrun.events import (
 from longrun.failure.category import Category
 from longrun.task.grid import Next, next_after, next_on_grid
 from longrun.task.run import Run
-from longrun.task.unit import Unit
+from longrun.task.unit import Trouble, Unit
 
 
-def succeeded(unit: Unit, run: Run, started: float, now: float, rng: Random) -> Iterator[Event]:
-    """The attempt returned: budgets are full again, an episode ends, the next point of the grid is due."""
+def succeeded(unit: Unit, run: Run, started: float, now: float, rng: Random, *, routine: bool = True) -> list[Event]:
+    """The attempt returned: budgets are full again, an episode ends, the next point of the grid is due.
+
+    Without *routine* the success itself is not told, only what it changes.
+    """
+    events: list[Event] = [AttemptSucceeded(unit.name, run.attempt, now - started, run.id)] if routine else []
     unit.runs += 1
-    unit.spent.forget()
     unit.last_succeeded = now
-    unit.last_error = unit.category = None
     unit.run = None
-    yield AttemptSucceeded(unit.name, run.attempt, now - started, run.id)
-    yield from _recovered(unit, now)
-    task = unit.task
-    if task.interval is None:
+    if unit.trouble is not None:
+        events.extend(_recovered(unit, unit.trouble, now))
+    terms = unit.task.terms
+    if terms.interval is None:
         unit.move("finished")
-        yield TaskFinished(unit.name, run.id)
-        return
-    reason = _why_skipped(run, started - unit.grid_due, task.interval)
-    following = _following(unit, task.interval, now)
-    unit.grid_due = following.due
-    unit.due = following.due + (rng.uniform(0, task.jitter) if task.jitter else 0.0)
-    unit.skipped += following.skipped
-    unit.move("waiting")
+        events.append(TaskFinished(unit.name, run.id))
+        return events
+    following = _following(unit, terms.interval, now)
     if following.skipped:
-        yield TicksSkipped(unit.name, following.skipped, reason)
+        reason = _why_skipped(run, started - unit.grid_due, terms.interval)
+        unit.skipped += following.skipped
+        events.append(TicksSkipped(unit.name, following.skipped, reason))
+    unit.grid_due = following.due
+    unit.due = following.due + (rng.uniform(0, terms.jitter) if terms.jitter else 0.0)
+    unit.move("waiting")
+    return events
 
 
 def failed(
@@ -55,15 +58,16 @@ def failed(
 
     A wait that the other side asked for and that ends after *latest* is not begun.
     """
-    decision = unit.engine.decide(error, unit.spent, rng)
+    trouble = unit.trouble = unit.trouble or Trouble()
+    decision = unit.engine.decide(error, trouble.spent, rng)
     if isinstance(decision, RetryAfter) and decision.hint is not None and now + decision.hint > latest:
         decision = GiveUp(
             f"asked to wait {decision.hint:g} s, but the phase ends in {max(0.0, latest - now):.3g} s",
             category=decision.category,
         )
-    unit.failures += 1
-    unit.last_error = error
-    unit.category = decision.category
+    trouble.failures += 1
+    trouble.last_error = error
+    trouble.category = decision.category
     yield AttemptFailed(unit.name, run.attempt, now - started, error, decision.category, run.id)
     if isinstance(decision, GiveUp):
         unit.run = None
@@ -73,26 +77,45 @@ def failed(
         return
     unit.due = now + decision.wait
     unit.move("retrying")
-    if decision.hint is not None and unit.task.gate is not None:
-        unit.task.gate.close(now, now + decision.hint)
+    if decision.hint is not None and unit.task.terms.gate is not None:
+        unit.task.terms.gate.close(now, now + decision.hint)
     yield RetryScheduled(
         unit.name, run.attempt, decision.wait, decision.rule, error, decision.hint, decision.category, run.id
     )
     if decision.category is Category.UNKNOWN:
-        yield _degraded(unit, error, now)
+        yield _degraded(unit.name, trouble, error, now)
 
 
 def interrupted(unit: Unit, run: Run, started: float, now: float) -> Iterator[Event]:
-    """The attempt was cancelled by the stop of the runner."""
+    """The attempt was cancelled by the stop of the runner, or because its task was removed."""
     unit.run = None
     unit.move("stopped")
     yield AttemptCancelled(unit.name, run.attempt, now - started, run.id)
 
 
+def resumed(unit: Unit, now: float) -> list[Event]:
+    """A paused unit goes on: with its retry, or with its grid, whose points that passed meanwhile are counted."""
+    terms = unit.task.terms
+    keeps_due = unit.run is not None or terms.interval is None or terms.timing == "fixed_delay"
+    if keeps_due or unit.last_started is None or unit.grid_due > now:
+        unit.due = max(unit.due, now)
+        unit.move("waiting" if unit.run is None else "retrying")
+        return []
+    assert terms.interval is not None
+    catch_up = terms.missed == "catch_up_one"
+    following = next_on_grid(unit.anchor, terms.interval, unit.grid_due - terms.interval, now, catch_up=catch_up)
+    unit.grid_due = unit.due = following.due
+    unit.move("waiting")
+    if not following.skipped:
+        return []
+    unit.skipped += following.skipped
+    return [TicksSkipped(unit.name, following.skipped, "the task was paused")]
+
+
 def _following(unit: Unit, interval: float, now: float) -> Next:
-    if unit.task.timing == "fixed_delay":
+    if unit.task.terms.timing == "fixed_delay":
         return next_after(interval, now)
-    catch_up = unit.task.missed == "catch_up_one"
+    catch_up = unit.task.terms.missed == "catch_up_one"
     return next_on_grid(unit.anchor, interval, unit.grid_due, now, catch_up=catch_up)
 
 
@@ -104,16 +127,18 @@ def _why_skipped(run: Run, late: float, interval: float) -> str:
     return "the run before took longer than the interval"
 
 
-def _degraded(unit: Unit, error: Exception, now: float) -> Event:
-    unit.degraded_failures += 1
-    if unit.degraded_since is None:
-        unit.degraded_since = now
-        return DegradedEntered(unit.name, error)
-    return DegradedOngoing(unit.name, error, now - unit.degraded_since, unit.degraded_failures)
+def _degraded(name: str, trouble: Trouble, error: Exception, now: float) -> Event:
+    trouble.degraded_failures += 1
+    if trouble.degraded_since is None:
+        trouble.degraded_since = now
+        return DegradedEntered(name, error)
+    return DegradedOngoing(name, error, now - trouble.degraded_since, trouble.degraded_failures)
 
 
-def _recovered(unit: Unit, now: float) -> Iterator[Event]:
-    if unit.degraded_since is not None:
-        yield DegradedRecovered(unit.name, now - unit.degraded_since, unit.degraded_failures)
-        unit.degraded_since = None
-        unit.degraded_failures = 0
+def _recovered(unit: Unit, trouble: Trouble, now: float) -> Iterator[Event]:
+    trouble.spent.forget()
+    trouble.last_error = trouble.category = None
+    if trouble.degraded_since is not None:
+        yield DegradedRecovered(unit.name, now - trouble.degraded_since, trouble.degraded_failures)
+        trouble.degraded_since = None
+        trouble.degraded_failures = 0

@@ -70,7 +70,7 @@ def _prepare(service: type[Service], config: Path | None) -> tuple[Life, Preflig
     progress = PreflightProgress(sys.stderr, logs)
     listeners: list[Listener] = [EventLog(), progress]
     life = Life(service, settings, listeners, on_stuck=_leave)
-    progress.expect(len(life.plan.preflights))
+    progress.expect(life.plan.count("preflight"))
     return life, progress, logs
 
 

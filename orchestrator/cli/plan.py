@@ -61,7 +61,7 @@ def _print_text(name: str, plan: "Plan", deadlines: "dict[str, JsonValue]") -> N
     from orchestrator.planner.listing import lines, table
     from orchestrator.planner.policies import POLICIES
 
-    streams.write(f"service {name}: {len(plan.preflights)} preflights, then {len(plan.workers)} workers\n")
+    streams.write(f"service {name}: {plan.count('preflight')} preflights, then {plan.count('worker')} workers\n")
     rows = table(plan)
     if not (sys.stdout.isatty() and _print_rich(rows)):
         for line in lines(rows):

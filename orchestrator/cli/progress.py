@@ -23,6 +23,8 @@ class PreflightProgress:
     While the bar is drawn, the lines of *logs* are written above it.
     """
 
+    routine = False
+
     def __init__(self, stream: TextIO, logs: LineHandler | None = None) -> None:
         self._stream = stream
         self._logs = logs

@@ -24,16 +24,17 @@ from orchestrator.contracts.specs import (
     Missed,
     PreflightSpec,
     Scope,
-    Stall,
     Timing,
     WorkerSpec,
 )
+from orchestrator.contracts.stall import ExtendBy, Kill, Nudge, Stall, StalledRun
 
 __all__ = [
     "Connection",
     "ContractError",
     "Cursor",
     "Database",
+    "ExtendBy",
     "GlobalPreflight",
     "GlobalPreflightSpec",
     "GlobalWorker",
@@ -42,8 +43,10 @@ __all__ = [
     "IntentHandler",
     "IntentRun",
     "JsonValue",
+    "Kill",
     "Missed",
     "Module",
+    "Nudge",
     "PermanentFailure",
     "Preflight",
     "PreflightSpec",
@@ -53,6 +56,7 @@ __all__ = [
     "ServicePressure",
     "SpecError",
     "Stall",
+    "StalledRun",
     "TenantAdded",
     "TenantRemoved",
     "Timing",

@@ -32,6 +32,11 @@ class Run(Protocol):
         """A logger bound to phase, resource, tenant and run id."""
         ...
 
+    @property
+    def nudges(self) -> tuple[str, ...]:
+        """What the critic had to say about this attempt so far, oldest first."""
+        ...
+
     def progress(self, note: str | None = None) -> None:
         """Say that the work moves on: a run that is late but makes progress is not idle."""
         ...

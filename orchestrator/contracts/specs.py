@@ -4,14 +4,15 @@ All durations are seconds. Every spec is a frozen value and refuses nonsense whe
 """
 
 import inspect
-import math
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
+from orchestrator.contracts.checks import positive
 from orchestrator.contracts.errors import SpecError
 from orchestrator.contracts.run import Run
+from orchestrator.contracts.stall import Stall
 
 T = TypeVar("T")
 
@@ -25,33 +26,6 @@ GlobalWork: TypeAlias = Callable[[], Awaitable[None]] | Callable[[Run], Awaitabl
 SHORTEST_INTERVAL = 0.005
 
 _RESOURCE = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,78}[a-z0-9])?")
-
-
-@dataclass(frozen=True, slots=True)
-class Stall:
-    """When a run counts as stalled and what is done about it. Plain data; the scheduler builds the critic.
-
-    *expected*: seconds a run normally takes; past it the run is late. *idle*: seconds without ``run.progress()``.
-    The run is ended at *backstop* x *expected* unless extended, and never later than *ceiling* seconds.
-    *escalate*: ``"kill"`` at once, ``"extend_once"`` by *extend_by* seconds, or an async callable that decides.
-    """
-
-    expected: float
-    idle: float | None = None
-    backstop: float = 2.0
-    ceiling: float | None = None
-    escalate: Literal["kill", "extend_once"] | Callable[..., Awaitable[object]] = "kill"
-    extend_by: float | None = None
-
-    def __post_init__(self) -> None:
-        _positive("Stall.expected", self.expected)
-        for name in ("idle", "ceiling", "extend_by"):
-            if getattr(self, name) is not None:
-                _positive(f"Stall.{name}", getattr(self, name))
-        if self.escalate not in ("kill", "extend_once") and not callable(self.escalate):
-            raise SpecError(f"Stall.escalate is {self.escalate!r}; use 'kill', 'extend_once' or an async callable")
-        if self.escalate == "extend_once" and self.extend_by is None:
-            raise SpecError("Stall.escalate is 'extend_once' but extend_by is not set; give the seconds to extend by")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +66,8 @@ class WorkerSpec(Generic[T]):
     The first run is at once (spread by a stable splay), then on the grid; runs of one unit never overlap.
     *timing* ``"fixed_rate"`` keeps the grid, ``"fixed_delay"`` counts from the end of a run. *missed*: what becomes of
     grid points that passed while a run was going on. *jitter*: seconds that each run may start late, at random.
-    *scope*: which replica runs it when there are several.
+    *scope*: which replica runs it when there are several. *stall*: when a run counts as stalled. *limit*: how many
+    runs of this spec go on at a time, of all tenants together.
     """
 
     resource: str
@@ -106,6 +81,7 @@ class WorkerSpec(Generic[T]):
     missed: Missed = "skip"
     scope: Scope = "tenant"
     gate: str | None = None
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         _check(self, arguments=1)
@@ -167,18 +143,23 @@ def _check(spec: AnySpec, arguments: int) -> None:
         raise SpecError(f"{where} {spec.resource!r}: work is {spec.work!r}; give an async function")
     takes_run(spec.work, arguments)
     if spec.timeout is not None:
-        _positive(f"{where} {spec.resource!r}: timeout", spec.timeout)
+        positive(f"{where} {spec.resource!r}: timeout", spec.timeout)
     if spec.gate is not None and not _text(spec.gate):
         raise SpecError(f"{where} {spec.resource!r}: gate is {spec.gate!r}; give a name, or leave it out")
 
 
 def _check_worker(spec: WorkerSpec[Any] | GlobalWorkerSpec, scope: str) -> None:
     where = f"{type(spec).__name__} {spec.resource!r}"
-    _positive(f"{where}: interval", spec.interval)
+    positive(f"{where}: interval", spec.interval)
     if spec.interval < SHORTEST_INTERVAL:
         raise SpecError(f"{where}: interval is {spec.interval!r} s; the shortest is {SHORTEST_INTERVAL} s")
     if spec.jitter is not None:
-        _positive(f"{where}: jitter", spec.jitter, zero=True)
+        positive(f"{where}: jitter", spec.jitter, zero=True)
+    limit = getattr(spec, "limit", None)
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise SpecError(f"{where}: limit is {limit!r}; give a whole number of runs, at least 1, or leave it out")
+    if spec.stall is not None and not isinstance(spec.stall, Stall):
+        raise SpecError(f"{where}: stall is {spec.stall!r}; give a Stall")
     for name, value, allowed in (
         ("timing", spec.timing, ("fixed_rate", "fixed_delay")),
         ("missed", spec.missed, ("skip", "catch_up_one")),
@@ -188,13 +169,6 @@ def _check_worker(spec: WorkerSpec[Any] | GlobalWorkerSpec, scope: str) -> None:
             raise SpecError(f"{where}: {name} is {value!r}; use one of {', '.join(allowed)}")
     if isinstance(spec, GlobalWorkerSpec) and scope == "tenant":
         raise SpecError(f"{where}: scope is 'tenant', but it has no tenant; use cluster or replica")
-
-
-def _positive(what: str, value: object, *, zero: bool = False) -> None:
-    fine = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not fine or not isinstance(value, int | float) or value < 0 or (value == 0 and not zero):
-        least = "at least 0" if zero else "above 0"
-        raise SpecError(f"{what} is {value!r}; give seconds as a finite number {least}")
 
 
 def _text(value: object) -> bool:

@@ -33,6 +33,7 @@ class Execution:
         self.stopped: StopReason | None = None
         self.ended = False
         self.note: str | None = None
+        self.nudges: tuple[str, ...] = ()
         self._heartbeat = heartbeat
         self._stopping = stopping
         self._deadline = math.inf

@@ -5,7 +5,7 @@ Everything logs with ``logging.getLogger(__name__)``; :func:`configure` is calle
 
 from orchestrator.logs.bound import BoundLogger
 from orchestrator.logs.configuration import Format, configure
-from orchestrator.logs.context import ContextFilter, bind, current
+from orchestrator.logs.context import ContextFilter, bind, bind_task, current
 from orchestrator.logs.folding import Folding
 from orchestrator.logs.formats import ConsoleFormatter, JsonFormatter
 from orchestrator.logs.handler import LineHandler
@@ -24,6 +24,7 @@ __all__ = [
     "RedactingFilter",
     "Redactor",
     "bind",
+    "bind_task",
     "configure",
     "current",
     "one_line",

@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from types import MappingProxyType
 
 from orchestrator.logs.record import STANDARD
@@ -24,15 +24,25 @@ def bind(**fields: object) -> Iterator[None]:
 
     Enter and leave it in the same task. Raises ValueError for a name that log records use themselves.
     """
-    taken = sorted(STANDARD.intersection(fields))
-    if taken:
-        raise ValueError(f"{', '.join(taken)} cannot be bound: log records have it already; choose another name")
-    merged = {**_context.get(), **fields}
-    token = _context.set(MappingProxyType({name: value for name, value in merged.items() if value is not None}))
+    before = _context.get()
+    token = _bind(fields, before)
     try:
         yield
     finally:
         _context.reset(token)
+
+
+def bind_task(**fields: object) -> None:
+    """Like :func:`bind`, until the task that calls it ends: for a task that does one thing from its first line on."""
+    _bind(fields, _context.get())
+
+
+def _bind(fields: Mapping[str, object], before: Mapping[str, object]) -> Token[Mapping[str, object]]:
+    if not STANDARD.isdisjoint(fields):
+        taken = sorted(STANDARD.intersection(fields))
+        raise ValueError(f"{', '.join(taken)} cannot be bound: log records have it already; choose another name")
+    merged = {**before, **fields}
+    return _context.set(MappingProxyType({name: value for name, value in merged.items() if value is not None}))
 
 
 class ContextFilter(logging.Filter):

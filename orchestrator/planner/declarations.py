@@ -109,11 +109,6 @@ class Reading:
         try:
             spec = task_spec()
             if isinstance(spec, section.spec):
-                if getattr(spec, "stall", None) is not None:
-                    self.problems.append(
-                        f"{where}: {spec.resource!r} has a stall, but this version has no critic to act on it; "
-                        "leave it out, and limit an attempt with timeout"
-                    )
                 passes_run = takes_run(spec.work, int(section.per_tenant))
                 return Declaration(section.phase, spec, self.name, path, section.per_tenant, passes_run, resolution)
         except Exception as error:  # noqa: BLE001 - a domain's own code may raise anything; it becomes one problem

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 
 from orchestrator.contracts.intents import JsonValue
-from orchestrator.contracts.specs import GlobalWorkerSpec, Stall, WorkerSpec
+from orchestrator.contracts.specs import GlobalWorkerSpec, WorkerSpec
+from orchestrator.contracts.stall import Stall
 from orchestrator.planner.policies import FailurePolicy
 from orchestrator.planner.unit import Unit
 

@@ -1,33 +1,66 @@
 """The plan: every unit of a service, known and checked before anything runs."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from orchestrator.contracts.intents import JsonValue
 from orchestrator.planner.declarations import Reading, class_path
 from orchestrator.planner.errors import PlanError
-from orchestrator.planner.identity import PhaseName
+from orchestrator.planner.identity import PHASES, PhaseName
 from orchestrator.planner.listing import lines, policy_json, table, unit_json
 from orchestrator.planner.policies import POLICIES
-from orchestrator.planner.unit import Unit
+from orchestrator.planner.unit import Declaration, Unit
 
 
-@dataclass(frozen=True, slots=True)
 class Plan:
-    """All units in the order they were declared: by phase, module, spec, and last by tenant."""
+    """All units in the order they were declared: by phase, module, spec, and last by tenant.
 
-    units: tuple[Unit, ...]
-    readings: Mapping[str, Reading] = field(repr=False, compare=False)
+    It keeps what was declared and makes units of it whenever it is asked, for there may be very many.
+    """
+
+    def __init__(self, readings: Mapping[str, Reading]) -> None:
+        self.readings = readings
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """Preflights, then workers."""
+        return tuple(self)
 
     @property
     def preflights(self) -> tuple[Unit, ...]:
         """What must pass before any worker starts."""
-        return self._of("preflight")
+        return tuple(self.each("preflight"))
 
     @property
     def workers(self) -> tuple[Unit, ...]:
         """What runs for ever after that."""
-        return self._of("worker")
+        return tuple(self.each("worker"))
+
+    def each(self, phase: PhaseName) -> Iterator[Unit]:
+        """The units of *phase*, one after the other."""
+        for reading in self.readings.values():
+            for declaration in reading.declarations:
+                if declaration.phase != phase:
+                    continue
+                if not declaration.per_tenant:
+                    yield declaration.unit(None, None)
+                    continue
+                for text, tenant in reading.tenants.items():
+                    yield declaration.unit(text, tenant)
+
+    def count(self, phase: PhaseName) -> int:
+        """How many units *phase* has."""
+        return sum(
+            len(reading.tenants) if declaration.per_tenant else 1
+            for reading in self.readings.values()
+            for declaration in reading.declarations
+            if declaration.phase == phase
+        )
+
+    def declarations(self, phase: PhaseName, module: str | None = None) -> Iterator[Declaration]:
+        """What was declared for *phase*, by *module* or by all."""
+        for name, reading in self.readings.items():
+            if module is None or name == module:
+                yield from (declared for declared in reading.declarations if declared.phase == phase)
 
     def units_of(self, module: str, tenant: object) -> tuple[Unit, ...]:
         """The units that *tenant* has, or would have if it joined *module* now: preflights first, then workers.
@@ -58,13 +91,20 @@ class Plan:
         return "\n".join(lines(table(self.units)))
 
     def __len__(self) -> int:
-        return len(self.units)
+        return sum(self.count(phase) for phase in PHASES)
 
     def __iter__(self) -> Iterator[Unit]:
-        return iter(self.units)
+        for phase in PHASES:
+            yield from self.each(phase)
 
-    def _of(self, phase: PhaseName) -> tuple[Unit, ...]:
-        return tuple(unit for unit in self.units if unit.phase == phase)
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Plan) and self.units == other.units
+
+    def __hash__(self) -> int:
+        return hash(self.units)
+
+    def __repr__(self) -> str:
+        return f"<Plan: {self.count('preflight')} preflights, {self.count('worker')} workers>"
 
     def _reading(self, module: str) -> Reading:
         if module not in self.readings:

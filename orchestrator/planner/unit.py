@@ -12,7 +12,7 @@ from orchestrator.planner.identity import PhaseName, TaskId
 from orchestrator.planner.resolution import Resolution
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Declaration:
     """One spec as a module declared it; the units of all its tenants share it.
 
@@ -29,21 +29,50 @@ class Declaration:
 
     def unit(self, text: str | None, tenant: object) -> "Unit":
         """The unit of this spec for *tenant*, which *text* names; ``(None, None)`` when it belongs to none."""
-        return Unit(TaskId(self.phase, self.spec.resource, text), self, tenant)
+        return Unit(self, text, tenant)
+
+    def name(self, text: str | None) -> str:
+        """What the unit of the tenant *text* is called: its id as text."""
+        place = f"{self.phase}:{self.spec.resource}"
+        return place if text is None else f"{place}:{text}"
 
 
-@dataclass(frozen=True, slots=True)
 class Unit:
-    """One spec for one tenant: what the scheduler runs. It holds no closure; one is made for each run."""
+    """One spec for one tenant: what the scheduler runs. Immutable; it holds no closure, one is made for each run.
 
-    id: TaskId
-    declaration: Declaration = field(repr=False, compare=False)
-    tenant: object = field(repr=False, compare=False)
+    Two units with the same id are equal.
+    """
+
+    __slots__ = ("declaration", "tenant", "text")
+
+    def __init__(self, declaration: Declaration, text: str | None, tenant: object) -> None:
+        self.declaration = declaration
+        self.text = text
+        self.tenant = tenant
+
+    @property
+    def id(self) -> TaskId:
+        """What it is called."""
+        return TaskId(self.declaration.phase, self.declaration.spec.resource, self.text)
+
+    @property
+    def name(self) -> str:
+        """Its id as text."""
+        return self.declaration.name(self.text)
 
     @property
     def phase(self) -> PhaseName:
         """When it runs: ``"preflight"`` once before all workers, ``"worker"`` for ever."""
-        return self.id.phase
+        return self.declaration.phase
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unit) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"Unit({self.name})"
 
     @property
     def spec(self) -> AnySpec:
@@ -77,6 +106,6 @@ class Unit:
         await outcome
 
     async def _completed(self) -> object:
-        if self.phase == "preflight" or self.id.tenant is None:
+        if self.phase == "preflight" or self.text is None:
             return self.tenant
-        return await self.declaration.resolution.of(self.id.tenant, self.tenant)
+        return await self.declaration.resolution.of(self.text, self.tenant)

@@ -9,15 +9,23 @@ from longrun.events import (
     DegradedEntered,
     DegradedOngoing,
     DegradedRecovered,
+    EscalatorFailed,
     Event,
     HookFailed,
+    KillOrdered,
+    LoopBlocked,
     RetryScheduled,
     RunAbandoned,
+    RunExtended,
+    RunNudged,
     RunsCancelled,
+    RunStalled,
+    RunStuck,
     ShutdownStuck,
     StopRequested,
     TaskFailed,
     TaskFinished,
+    TaskRemoved,
     TicksSkipped,
 )
 from longrun.failure.category import Category
@@ -30,14 +38,22 @@ _LEVELS: Mapping[type[Event], int] = {
     DegradedEntered: logging.ERROR,
     DegradedOngoing: logging.ERROR,
     DegradedRecovered: logging.INFO,
+    EscalatorFailed: logging.ERROR,
     HookFailed: logging.ERROR,
+    KillOrdered: logging.ERROR,
+    LoopBlocked: logging.ERROR,
     RetryScheduled: logging.WARNING,
     RunAbandoned: logging.ERROR,
+    RunExtended: logging.WARNING,
+    RunNudged: logging.WARNING,
+    RunStalled: logging.WARNING,
+    RunStuck: logging.ERROR,
     RunsCancelled: logging.WARNING,
     ShutdownStuck: logging.ERROR,
     StopRequested: logging.INFO,
     TaskFailed: logging.ERROR,
     TaskFinished: logging.INFO,
+    TaskRemoved: logging.DEBUG,
     TicksSkipped: logging.DEBUG,
 }
 
@@ -47,6 +63,11 @@ class EventLog:
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
         self._logger = logger or logging.getLogger("orchestrator.events")
+
+    @property
+    def routine(self) -> bool:
+        """Attempts that go as planned are lines for debugging."""
+        return self._logger.isEnabledFor(logging.DEBUG)
 
     def __call__(self, event: Event) -> None:
         level = _LEVELS.get(type(event), logging.DEBUG)
@@ -101,6 +122,18 @@ def _fields(event: Event) -> dict[str, object]:  # noqa: C901 - one row for each
             fields |= {"tasks": ", ".join(event.tasks)}
         case RunAbandoned():
             fields |= {"stack": event.stack}
+        case RunStuck() | LoopBlocked():
+            fields |= {"duration": round(event.seconds, 1), "stack": event.stack}
+        case RunStalled():
+            fields |= {"duration": round(event.elapsed, 1), "idle": round(event.idle_for, 1)}
+        case RunNudged():
+            fields |= {"nudge": event.message}
+        case RunExtended():
+            fields |= {"extended_by": round(event.seconds, 1)}
+        case KillOrdered():
+            fields |= {"reason": event.reason, "by": event.by}
+        case EscalatorFailed():
+            fields |= {"caused_by": described(event.error)}
         case _:
             pass
     return fields

@@ -20,6 +20,7 @@ class SchedulerPolicy:
     on_preflight_failure: Literal["stop", "quarantine"] = "stop"
     on_worker_failure: Literal["quarantine", "stop"] = "quarantine"
     max_running: int = 1000
+    max_running_per_tenant: int | None = None
     splay: float | bool = True
 
 

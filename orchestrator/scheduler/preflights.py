@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 import anyio
 
 from longrun import Baseline, Runner
-from longrun.events import Event, Listener, TaskFailed, TaskFinished
+from longrun.events import Event, Listener, TaskFailed, TaskFinished, listener
 from longrun.task.outcome import Outcome
 from longrun.task.unit import TaskState
 from orchestrator.planner import Unit
 from orchestrator.scheduler.outcome import PhaseOutcome, PhaseStatus, PreflightFailure
 from orchestrator.scheduler.policy import SchedulerPolicy
-from orchestrator.scheduler.unit_task import Gates, preflight_task
+from orchestrator.scheduler.unit_task import Gates, Tasks
 
 
 class Preflights:
@@ -28,7 +28,7 @@ class Preflights:
         self._units = units
         self._policy = policy
         self._quarantine = policy.on_preflight_failure == "quarantine"
-        self._shared = frozenset(str(unit.id) for unit in units if unit.id.tenant is None)
+        self._shared = frozenset(unit.name for unit in units if unit.text is None)
         self._deadline = self._cap = float("inf")
         self._expired: str | None = None
         self._cancelled: str | None = None
@@ -38,11 +38,13 @@ class Preflights:
             settle=policy.settle,
             shutdown_timeout=policy.shutdown_timeout,
             max_running=policy.preflight_concurrency,
-            listeners=(self._watch, *listeners),
+            listeners=(listener(self._watch, routine=False), *listeners),
+            watchdog=None,
             hint_limit=lambda: min(self._deadline, self._cap),
         )
+        tasks = Tasks(gates)
         for unit in units:
-            self._runner.add(preflight_task(unit, gates))
+            self._runner.add(tasks.task(unit))
 
     def cancel(self, reason: str) -> None:
         """End the phase: nothing it does needs to be finished."""
@@ -84,7 +86,7 @@ class Preflights:
         pending: list[PreflightFailure] = []
         passed = never_started = 0
         for unit in self._units:
-            of_unit = state[str(unit.id)]
+            of_unit = state[unit.name]
             if of_unit.phase == "finished":
                 passed += 1
             elif of_unit.name in reasons:
@@ -122,9 +124,9 @@ class Preflights:
 
     def _left_out(self, state: dict[str, TaskState]) -> frozenset[tuple[str, str]]:
         return frozenset(
-            (unit.module, unit.id.tenant)
+            (unit.module, unit.text)
             for unit in self._units
-            if unit.id.tenant is not None and state[str(unit.id)].phase != "finished"
+            if unit.text is not None and state[unit.name].phase != "finished"
         )
 
 

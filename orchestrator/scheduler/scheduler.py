@@ -7,6 +7,7 @@ from dataclasses import replace
 from longrun import Classifier
 from longrun.events import Listener
 from orchestrator.planner import Plan
+from orchestrator.scheduler.controls import ControlError, Controls
 from orchestrator.scheduler.outcome import PhaseOutcome, ServiceOutcome
 from orchestrator.scheduler.policy import SchedulerPolicy, baseline
 from orchestrator.scheduler.preflights import Preflights
@@ -32,6 +33,7 @@ class Scheduler:
         self._gates = Gates()
         self._strict = baseline("preflight", capabilities, classify)
         self._resilient = baseline("worker", capabilities, classify)
+        self._controls: Controls | None = None
         self._stopped: str | None = None
         self._stop_phase: Callable[[str], None] | None = None
 
@@ -42,6 +44,13 @@ class Scheduler:
             if self._stop_phase is not None:
                 self._stop_phase(reason)
         return self._stopped
+
+    @property
+    def controls(self) -> Controls:
+        """What an operator may ask of single workers; ControlError before they have started."""
+        if self._controls is None:
+            raise ControlError("the workers have not started yet: their preflights have not passed")
+        return self._controls
 
     async def check(self) -> PhaseOutcome:
         """Phase 1 alone."""
@@ -73,6 +82,7 @@ class Scheduler:
         if workers.none_is_left:
             reason = "every tenant with a worker is left out"
             return ServiceOutcome(replace(preflights, status="failed", reason=reason), reason)
+        self._controls = workers.controls
         with self._stopped_by(workers.stop):
             outcome = await workers.run()
         return ServiceOutcome(preflights, outcome.reason, workers.died, outcome.abandoned)

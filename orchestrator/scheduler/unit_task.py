@@ -1,13 +1,16 @@
 """From a unit of the plan to a task of the runner."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 
-from longrun import Gate, Run, Task
-from longrun.task.gate import spread
+from longrun import Gate, Limit, Run, Task
+from longrun.task.terms import Terms
 from orchestrator.contracts.specs import GlobalWorkerSpec, WorkerSpec
-from orchestrator.logs import BoundLogger, bind
+from orchestrator.logs import BoundLogger, bind_task
 from orchestrator.planner import Unit
+from orchestrator.planner.unit import Declaration
+from orchestrator.scheduler.critics import critic_of
 
 #: First runs are spread over this many seconds at most: a worker with a long interval still starts soon.
 SPLAY_CAP = 10.0
@@ -19,9 +22,8 @@ class Gates:
     def __init__(self) -> None:
         self._gates: dict[str, Gate] = {}
 
-    def of(self, unit: Unit) -> Gate | None:
-        """The gate of *unit*, or None."""
-        key = unit.spec.gate
+    def of(self, key: str | None) -> Gate | None:
+        """The gate that *key* names; None for none."""
         return None if key is None else self._gates.setdefault(key, Gate(key))
 
 
@@ -52,9 +54,13 @@ class UnitRun:
         return self._run.stopping
 
     @property
+    def nudges(self) -> tuple[str, ...]:
+        return self._run.nudges
+
+    @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         if self._logger is None:
-            logger = logging.getLogger(f"unit.{self._unit.id.resource}")
+            logger = logging.getLogger(f"unit.{self._unit.spec.resource}")
             self._logger = BoundLogger(logger, context(self._unit, self._run.id))
         return self._logger
 
@@ -64,47 +70,82 @@ class UnitRun:
 
 def context(unit: Unit, run_id: str | None = None) -> Mapping[str, object]:
     """What every line of a log about *unit* carries."""
-    fields = {"phase": unit.phase, "resource": unit.id.resource, "tenant": unit.id.tenant, "run_id": run_id}
+    fields = {"phase": unit.phase, "resource": unit.spec.resource, "tenant": unit.text, "run_id": run_id}
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def preflight_task(unit: Unit, gates: Gates) -> Task:
-    """*unit* run until it has passed once."""
-    return Task.once(str(unit.id), work_of(unit), timeout=unit.spec.timeout, gate=gates.of(unit))
+class UnitWork:
+    """The work of one unit as a task of longrun, with its place bound to every line that is logged in it."""
+
+    __slots__ = ("unit",)
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+
+    async def __call__(self, run: Run) -> None:
+        # For good: a run is a task of its own, so what is bound in it ends with it.
+        bind_task(**context(self.unit, run.id))
+        await self.unit.work(UnitRun(self.unit, run))
 
 
-def worker_task(unit: Unit, gates: Gates, splay: float | bool, *, once: bool = False) -> Task:
-    """*unit* run on its interval for ever, or until it has succeeded *once*.
+class Tasks:
+    """Makes tasks of units. All tasks of one declaration share their terms; units of one credential share its gate.
 
-    The splay is stable: a tenant's unit has the same place on the grid on every start and in every process. Its first
-    run comes soon, its grid lies over the whole interval.
+    *splay*: False, or over how many seconds first runs are spread (True: :data:`SPLAY_CAP`). *once*: each worker runs
+    until it has succeeded once.
     """
-    spec = unit.spec
-    assert isinstance(spec, WorkerSpec | GlobalWorkerSpec), f"{unit.id} is no worker"
-    name, gate = str(unit.id), gates.of(unit)
-    if once:
-        return Task.once(name, work_of(unit), timeout=spec.timeout, gate=gate)
-    width = 0.0 if splay is False else SPLAY_CAP if splay is True else float(splay)
-    share = spread(name) if width and unit.id.tenant is not None else 0.0
-    return Task.every(
-        name,
-        spec.interval,
-        work_of(unit),
-        timeout=spec.timeout,
-        delay=share * min(width, spec.interval),
-        phase=share * spec.interval,
-        jitter=spec.jitter or 0.0,
-        timing=spec.timing,
-        missed=spec.missed,
-        gate=gate,
-    )
 
+    def __init__(
+        self, gates: Gates, *, splay: float | bool = True, once: bool = False, per_tenant: int | None = None
+    ) -> None:
+        self._gates = gates
+        self._splay = 0.0 if splay is False else SPLAY_CAP if splay is True else float(splay)
+        self._once = once
+        self._per_tenant = per_tenant
+        self._terms: dict[Declaration, Terms] = {}
+        self._of_tenant: dict[str, tuple[Limit, ...]] = {}
 
-def work_of(unit: Unit) -> Callable[[Run], Awaitable[None]]:
-    """The work of *unit* with its place bound to every line that is logged in it."""
+    def task(self, unit: Unit) -> Task:
+        """*unit* as a task."""
+        declaration = unit.declaration
+        terms = self._terms.get(declaration)
+        if terms is None:
+            terms = self._terms[declaration] = self._made(declaration)
+        limits = () if self._per_tenant is None else self._limits(unit, self._per_tenant)
+        return Task(unit.name, UnitWork(unit), terms, limits=limits)
 
-    async def work(run: Run) -> None:
-        with bind(**context(unit, run.id)):
-            await unit.work(UnitRun(unit, run))
+    def forget(self, text: str) -> None:
+        """The tenant *text* is gone."""
+        self._of_tenant.pop(text, None)
 
-    return work
+    def _limits(self, unit: Unit, per_tenant: int) -> tuple[Limit, ...]:
+        if unit.text is None or unit.phase != "worker":
+            return ()
+        limits = self._of_tenant.get(unit.text)
+        if limits is None:
+            limits = self._of_tenant[unit.text] = (Limit(f"tenant {unit.text}", per_tenant),)
+        return limits
+
+    def _made(self, declaration: Declaration) -> Terms:
+        spec = declaration.spec
+        once = Terms(timeout=spec.timeout, gate=self._gates.of(spec.gate), takes_run=True)
+        if not isinstance(spec, WorkerSpec | GlobalWorkerSpec):
+            return once
+        limit = getattr(spec, "limit", None)
+        worker = replace(
+            once,
+            limits=() if limit is None else (Limit(f"spec {spec.resource}", limit),),
+            stall=None if spec.stall is None else critic_of(spec.stall),
+        )
+        if self._once:
+            return worker
+        # The splay is stable: a tenant's unit has the same place on the grid on every start and in every process. Its
+        # first run comes soon, its grid lies over the whole interval.
+        return replace(
+            worker,
+            interval=spec.interval,
+            jitter=spec.jitter or 0.0,
+            splay=self._splay if declaration.per_tenant else 0.0,
+            timing=spec.timing,
+            missed=spec.missed,
+        )

@@ -10,15 +10,16 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup, TaskStatus
 
 from longrun import Baseline, Runner
-from longrun.events import AttemptCancelled, AttemptFailed, AttemptSucceeded, Event, Listener, TaskFailed
+from longrun.events import Event, Listener, TaskFailed, TaskRemoved, listener
 from longrun.task.outcome import Outcome
 from orchestrator.contracts.module import TenantAdded, TenantRemoved
 from orchestrator.planner import Plan, PlanError, Unit
 from orchestrator.planner.declarations import AnyModule
 from orchestrator.scheduler.admission import Admission, Tenant
+from orchestrator.scheduler.controls import Controls
 from orchestrator.scheduler.outcome import PreflightFailure
 from orchestrator.scheduler.policy import SchedulerPolicy
-from orchestrator.scheduler.unit_task import Gates, worker_task
+from orchestrator.scheduler.unit_task import Gates, Tasks, UnitWork
 
 _log = logging.getLogger(__name__)
 
@@ -43,9 +44,9 @@ class Workers:
     ) -> None:
         self._plan = plan
         self._policy = policy
-        self._gates = gates
         self._once = once
-        self._units: dict[str, Unit] = {}
+        self._tasks = Tasks(gates, splay=policy.splay, once=once, per_tenant=policy.max_running_per_tenant)
+        self._count = 0
         self._leaving: dict[str, anyio.Event] = {}
         self._died: list[PreflightFailure] = []
         self._aside: TaskGroup | None = None
@@ -60,15 +61,15 @@ class Workers:
             on_permanent="isolate",
             shutdown_timeout=policy.shutdown_timeout,
             max_running=policy.max_running,
-            listeners=(*listening, self._watch),
+            listeners=(*listening, listener(self._watch, routine=False)),
             rng=chance,
         )
         out = set(quarantined)
-        for unit in plan.workers:
-            tenant = _tenant(unit)
+        for unit in plan.each("worker"):
+            tenant = _tenant(unit) if out else None
             if tenant not in out:
                 self._add(unit)
-            elif tenant not in self._admission:
+            elif tenant is not None and tenant not in self._admission:
                 self._admission.wait(tenant, unit.tenant)
         # A tenant without workers of its own may wait in quarantine too; there is nothing of it to run then.
 
@@ -85,7 +86,12 @@ class Workers:
     @property
     def none_is_left(self) -> bool:
         """Whether quarantine has left nothing to run, and nobody can come."""
-        return bool(self.quarantined) and not self._units and not self._watched
+        return bool(self.quarantined) and not self._count and not self._watched
+
+    @property
+    def controls(self) -> Controls:
+        """What an operator may ask of single workers."""
+        return Controls(self._plan, self._runner)
 
     def stop(self, reason: str) -> None:
         """Drain: no new run and no new tenant; runs in flight may end."""
@@ -95,7 +101,7 @@ class Workers:
 
     async def run(self) -> Outcome:
         """Run until stopped, until no unit is left, or (``once``) until each has succeeded once."""
-        if not self._units and not self._watched:
+        if not self._count and not self._watched:
             _log.warning("workers.none: the service has nothing to do after its preflights")
         async with anyio.create_task_group() as tg:
             await tg.start(self._accompany)
@@ -123,14 +129,15 @@ class Workers:
     # -- failures ----------------------------------------------------------------------------------------------------
 
     def _watch(self, event: Event) -> None:
-        if isinstance(event, AttemptSucceeded | AttemptFailed | AttemptCancelled):
+        if isinstance(event, TaskRemoved):
             left = self._leaving.pop(event.subject, None)
             if left is not None:
                 left.set()
         elif isinstance(event, TaskFailed):
-            unit = self._units.pop(event.subject, None)
-            if unit is not None:
-                self._failed(unit, PreflightFailure(event.subject, event.error, event.reason))
+            unit = self._unit(event.subject)
+            self._count -= 1
+            self._runner.remove(event.subject)
+            self._failed(unit, PreflightFailure(event.subject, event.error, event.reason))
 
     def _failed(self, unit: Unit, failure: PreflightFailure) -> None:
         tenant = _tenant(unit)
@@ -141,7 +148,7 @@ class Workers:
             self.stop(f"{failure.id} failed")
         else:
             self._remove(tenant)
-            if not self._units:
+            if not self._count:
                 self._died.append(failure)
                 self.stop(f"{failure.id} failed, and no other worker is left")
                 return
@@ -180,37 +187,49 @@ class Workers:
         _log.error("tenant.refused", extra={"module_name": module, "reason": reason})
 
     def _is_of(self, unit: Unit, tenant: Tenant) -> bool:
-        running = self._units.get(str(unit.id))
-        return running is not None and _tenant(running) == tenant
+        name = unit.name
+        if name not in self._runner or name in self._leaving:
+            return False
+        return _tenant(self._unit(name)) == tenant
 
     async def _admit(self, units: Sequence[Unit]) -> None:
         """Add *units*, when no cancelled run of the same identity is still on its way out."""
         for unit in units:
-            leaving = self._leaving.get(str(unit.id))
+            leaving = self._leaving.get(unit.name)
             if leaving is not None:
                 await leaving.wait()
         await anyio.lowlevel.checkpoint_if_cancelled()  # removed, or stopped, in this very turn of the event loop
         for unit in units:
-            taken = self._units.get(str(unit.id))
-            if taken is None:
+            if unit.name not in self._runner:
                 self._add(unit)
             else:
+                taken = self._unit(unit.name)
                 self._refuse(unit.module, f"{unit.id} runs already, for module {taken.module!r}")
 
     def _add(self, unit: Unit) -> None:
-        self._units[str(unit.id)] = unit
-        self._runner.add(worker_task(unit, self._gates, self._policy.splay, once=self._once))
+        self._runner.add(self._tasks.task(unit))
+        self._count += 1
 
     def _remove(self, tenant: Tenant) -> None:
-        for name in [name for name, unit in self._units.items() if _tenant(unit) == tenant]:
-            del self._units[name]
-            self._runner.remove(name)
-            if self._runner.remove(name):  # not over yet: its run in flight was cancelled and is on its way out
-                self._leaving[name] = anyio.Event()
+        module, text = tenant
+        for declared in self._plan.declarations("worker", module):
+            name = declared.name(text)
+            if not declared.per_tenant or name not in self._runner or _tenant(self._unit(name)) != tenant:
+                continue
+            if self._runner.remove(name):
+                self._count -= 1
+            if name in self._runner:  # its run in flight was cancelled and is on its way out
+                self._leaving.setdefault(name, anyio.Event())
+        self._tasks.forget(text)
+
+    def _unit(self, name: str) -> Unit:
+        work = self._runner.task(name).work
+        assert isinstance(work, UnitWork), f"{name} is no unit"
+        return work.unit
 
 
 def _tenant(unit: Unit) -> Tenant | None:
-    return None if unit.id.tenant is None else (unit.module, unit.id.tenant)
+    return None if unit.text is None else (unit.module, unit.text)
 
 
 def _changes(name: str, module: AnyModule) -> Changes | None:

@@ -67,6 +67,9 @@ class OrchestratorSection(Section):
         description="quarantine: a permanent failure stops that tenant only. stop: it ends the service.",
     )
     max_running: Annotated[int, Field(ge=1)] = Field(default=1000, description="Worker runs that go on at once.")
+    max_running_per_tenant: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="Of which so many of one tenant; unset: no such limit."
+    )
     splay: SwitchOrSeconds = Field(
         default=True,
         description="Spread first runs: true over ten seconds at most, false not at all, a number over so long.",

@@ -12,7 +12,15 @@ import longrun
 from longrun import Baseline, Policy, Run, Runner, RunnerError, StrayCancellation, Task, retry, timeout
 from longrun import events as longrun_events
 from longrun.backoff import constant
-from longrun.events import AttemptCancelled, AttemptFailed, AttemptStarted, AttemptSucceeded, Event, TaskFinished
+from longrun.events import (
+    AttemptCancelled,
+    AttemptFailed,
+    AttemptStarted,
+    AttemptSucceeded,
+    Event,
+    TaskFinished,
+    TaskRemoved,
+)
 from longrun.testing import Hang, RecordingListener, Script, instant, run_virtual
 
 pytestmark = pytest.mark.anyio
@@ -91,10 +99,10 @@ async def test_a_task_added_while_running_starts_at_once() -> None:
 
 
 @pytest.mark.parametrize("when", ["waiting", "retrying", "running"])
-async def test_a_removed_task_does_not_run_again(when: str) -> None:
-    """Wherever it stands; the others go on, and removing it twice says no."""
+async def test_a_removed_task_does_not_run_again(when: str, events: RecordingListener) -> None:
+    """Wherever it stands; the others go on, and nothing is left of it."""
     works = {"waiting": Script("ok"), "retrying": Script(ConnectionError()), "running": Script(Hang())}
-    runner, other = Runner(baseline=Baseline(node=Policy(constant(20)))), Script("ok")
+    runner, other = Runner(baseline=Baseline(node=Policy(constant(20))), listeners=[events]), Script("ok")
     runner.add(Task.every("job", 20, works[when]))
     runner.add(Task.every("other", 10, other))
 
@@ -104,14 +112,14 @@ async def test_a_removed_task_does_not_run_again(when: str) -> None:
         assert runner.state()["job"].phase == when
         assert runner.remove("job") is True
         await anyio.sleep(100)
-        assert runner.remove("job") is False
-        with pytest.raises(RunnerError, match="no task 'nobody'"):
-            runner.remove("nobody")
+        with pytest.raises(RunnerError, match="no task 'job'"):
+            runner.remove("job")
         runner.stop("enough", drain=0)
 
     assert works[when].calls == 1
     assert other.calls == 11
-    assert runner.state()["job"].phase == "stopped"
+    assert "job" not in runner.state()
+    assert [event.subject for event in events.of(TaskRemoved)] == ["job"]
 
 
 async def test_work_that_takes_a_run_learns_about_itself() -> None:

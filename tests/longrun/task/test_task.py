@@ -27,7 +27,7 @@ def test_a_task_is_a_frozen_value() -> None:
     task = Task.every("poll", 10, work)
 
     with pytest.raises(AttributeError):
-        task.interval = 5.0  # type: ignore[misc]  # wrong on purpose
+        task.terms.interval = 5.0  # type: ignore[misc]  # wrong on purpose
 
 
 def test_durations_may_be_timedeltas() -> None:
@@ -37,7 +37,13 @@ def test_durations_may_be_timedeltas() -> None:
         phase=timedelta(seconds=3), jitter=timedelta(milliseconds=100),
     )  # fmt: skip
 
-    assert (task.interval, task.timeout, task.delay, task.phase, task.jitter) == (60.0, 5.0, 2.0, 3.0, 0.1)
+    assert (task.terms.interval, task.terms.timeout, task.delay, task.phase, task.terms.jitter) == (
+        60.0,
+        5.0,
+        2.0,
+        3.0,
+        0.1,
+    )
 
 
 def test_rules_and_other_options_are_told_apart() -> None:
@@ -46,8 +52,8 @@ def test_rules_and_other_options_are_told_apart() -> None:
 
     task = Task.once("job", work, [retry.on(ValueError, 2), [limit, retry.on(OSError, 1)]])
 
-    assert [rule.name for rule in task.rules] == ["ValueError", "OSError"]
-    assert task.layers == (limit,)
+    assert [rule.name for rule in task.terms.rules] == ["ValueError", "OSError"]
+    assert task.terms.layers == (limit,)
 
 
 class Service:
@@ -78,7 +84,7 @@ async def wants_two(one: int, two: int) -> None: ...
 )  # fmt: skip
 def test_work_with_one_required_parameter_gets_its_run(given: Callable[..., object], takes_run: bool) -> None:
     """Functions, methods, partials and callable objects."""
-    assert Task.once("job", given).takes_run is takes_run  # type: ignore[arg-type]  # shapes on purpose
+    assert Task.once("job", given).terms.takes_run is takes_run  # type: ignore[arg-type]  # shapes on purpose
 
 
 NAN, INF = float("nan"), float("inf")
@@ -126,5 +132,5 @@ def test_a_task_may_have_everything_at_once() -> None:
         missed="catch_up_one", shutdown=hook, gate=Gate("token"),
     )  # fmt: skip
 
-    assert task.timing == "fixed_delay"
-    assert task.missed == "catch_up_one"
+    assert task.terms.timing == "fixed_delay"
+    assert task.terms.missed == "catch_up_one"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.contracts import Module, Stall, WorkerSpec
+from orchestrator.contracts import Module, WorkerSpec
 from orchestrator.planner import PlanError, Planner
 
 
@@ -340,7 +340,6 @@ class Anything(Module):
 @given(tenants=st.lists(st.text() | st.integers() | st.binary() | st.lists(st.integers())))
 def test_any_tenants_make_distinct_units_or_one_plan_error(tenants):
     """Never a traceback of another kind, never two units of one text."""
-    from orchestrator.contracts import WorkerSpec
 
     class Polls:
         def task_spec(self):
@@ -356,26 +355,3 @@ def test_any_tenants_make_distinct_units_or_one_plan_error(tenants):
         named = bool(error.problems)
 
     assert named
-
-
-def test_a_stall_is_refused_as_long_as_nothing_acts_on_it():
-    """Ignoring it would let a team believe that a hung worker is ended."""
-
-    class Watched:
-        def task_spec(self):
-            async def work(tenant):
-                pass
-
-            return WorkerSpec("watched", 5, work, stall=Stall(expected=10))
-
-    class Watching(Module[str]):
-        name = "watching"
-
-        def tenants(self):
-            return ["one"]
-
-        def workers(self):
-            return [Watched()]
-
-    with pytest.raises(PlanError, match="'watched' has a stall, but this version has no critic"):
-        Planner({"watching": Watching()}).plan()

@@ -8,7 +8,7 @@ import pytest
 from orchestrator.contracts import GlobalWorkerSpec, PreflightSpec, WorkerSpec
 from orchestrator.logs import current
 from orchestrator.planner import Planner
-from orchestrator.scheduler.unit_task import SPLAY_CAP, Gates, worker_task
+from orchestrator.scheduler.unit_task import SPLAY_CAP, Gates, Tasks
 
 
 def units(*modules):
@@ -17,23 +17,24 @@ def units(*modules):
 
 def tasks(lab, interval, count, splay=True):
     shops = lab.Shops(WorkerSpec("poll", interval, lab.Work()), tenants=tuple(range(count)))
-    return [worker_task(unit, Gates(), splay) for unit in units(shops)]
+    made = Tasks(Gates(), splay=splay)
+    return [made.task(unit).place() for unit in units(shops)]
 
 
 def test_the_splay_is_the_same_on_every_start(lab):
     """A tenant's unit keeps its place on the grid over restarts and replicas."""
-    first = [(task.delay, task.phase) for task in tasks(lab, 60, 50)]
+    first = tasks(lab, 60, 50)
 
-    second = [(task.delay, task.phase) for task in tasks(lab, 60, 50)]
+    second = tasks(lab, 60, 50)
 
     assert first == second
 
 
 def test_the_place_on_the_grid_does_not_change_with_the_process(lab):
     """A fixed figure: a salted hash would give another one in every process."""
-    (task,) = tasks(lab, 60, 1)
+    ((delay, phase),) = tasks(lab, 60, 1)
 
-    assert (round(task.delay, 3), round(task.phase, 3)) == (7.925, 47.552)
+    assert (round(delay, 3), round(phase, 3)) == (7.925, 47.552)
 
 
 @pytest.mark.parametrize("interval", [1.0, 60.0, 86400.0])
@@ -41,7 +42,7 @@ def test_first_runs_come_soon_and_the_grid_lies_over_the_whole_interval(lab, int
     """A worker that is due once a day runs within the first seconds, and then has its own time of the day."""
     found = tasks(lab, interval, 1000)
 
-    delays, phases = [task.delay for task in found], [task.phase for task in found]
+    delays, phases = [delay for delay, _ in found], [phase for _, phase in found]
     assert 0 <= min(delays) <= max(delays) < min(SPLAY_CAP, interval)
     assert 0 <= min(phases) <= max(phases) < interval
     tenths = [0] * 10
@@ -53,16 +54,16 @@ def test_first_runs_come_soon_and_the_grid_lies_over_the_whole_interval(lab, int
 
 def test_splay_can_be_switched_off_and_given_in_seconds(lab):
     """False: all at once; a number: spread over so long, but never over more than the interval."""
-    assert {task.delay for task in tasks(lab, 60, 100, splay=False)} == {0}
-    assert 25 < max(task.delay for task in tasks(lab, 60, 100, splay=30.0)) < 30
-    assert 4 < max(task.delay for task in tasks(lab, 5, 100, splay=30.0)) < 5
+    assert set(tasks(lab, 60, 100, splay=False)) == {(0, 0)}
+    assert 25 < max(delay for delay, _ in tasks(lab, 60, 100, splay=30.0)) < 30
+    assert 4 < max(delay for delay, _ in tasks(lab, 5, 100, splay=30.0)) < 5
 
 
 def test_a_global_worker_has_no_splay(lab):
     """There is only one of it."""
-    (task,) = [worker_task(unit, Gates(), True) for unit in units(lab.Shops(GlobalWorkerSpec("tidy", 60, lab.Work())))]
+    (unit,) = units(lab.Shops(GlobalWorkerSpec("tidy", 60, lab.Work())))
 
-    assert (task.delay, task.phase) == (0, 0)
+    assert Tasks(Gates()).task(unit).place() == (0, 0)
 
 
 def test_a_gate_belongs_to_a_key(lab):
@@ -70,7 +71,7 @@ def test_a_gate_belongs_to_a_key(lab):
     gates = Gates()
     specs = [WorkerSpec(name, 1, lab.Work(), gate=key) for name, key in (("x", "k1"), ("y", "k1"), ("z", "k2"))]
     shops = lab.Shops(*specs, WorkerSpec("free", 1, lab.Work()))
-    found = {unit.id.resource: gates.of(unit) for unit in units(shops)}
+    found = {unit.id.resource: gates.of(unit.spec.gate) for unit in units(shops)}
 
     assert found["x"] is found["y"] is not found["z"]
     assert found["free"] is None

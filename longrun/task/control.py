@@ -1,0 +1,59 @@
+"""What an operator may ask of one unit while its runner goes on: pause, resume, run now. Each is O(1)."""
+
+from longrun.events import Event
+from longrun.task.dispatcher import Dispatcher
+from longrun.task.unit import Unit
+from longrun.task.verdict import resumed
+
+
+def pause(unit: Unit, dispatcher: Dispatcher, reason: str) -> bool:
+    """No new attempt of *unit* starts; one in flight ends by itself. False when it is paused, or over."""
+    if unit.over or unit.paused is not None:
+        return False
+    unit.paused = reason
+    if unit.phase != "running":
+        dispatcher.drop(unit)
+        unit.move("paused")
+    return True
+
+
+def resume(unit: Unit, dispatcher: Dispatcher, now: float) -> list[Event] | None:
+    """*unit* goes on where its grid is by now, or with its retry; what to tell. None when it was not paused."""
+    if unit.paused is None:
+        return None
+    unit.paused = None
+    if unit.phase != "paused":
+        return []
+    events = resumed(unit, now)
+    dispatcher.put(unit, unit.due)
+    return events
+
+
+def trigger(unit: Unit, dispatcher: Dispatcher, now: float) -> None:
+    """*unit* runs now, or once more right after the run in flight: runs never overlap. Its grid stays as it is.
+
+    A wait before a retry is cut short. A paused unit runs once and stays paused.
+    """
+    if unit.phase == "running":
+        unit.again = True
+    elif unit.phase != "queued":
+        _at_once(unit, dispatcher, now)
+
+
+def landed(unit: Unit, dispatcher: Dispatcher, now: float) -> None:
+    """The attempt of *unit* has ended and it goes on: at its next due time, at once if that was asked, or not yet."""
+    if unit.again:
+        unit.again = False
+        _at_once(unit, dispatcher, now)
+    elif unit.paused is not None:
+        unit.move("paused")
+    else:
+        dispatcher.put(unit, unit.due)
+
+
+def _at_once(unit: Unit, dispatcher: Dispatcher, now: float) -> None:
+    if unit.run is None:
+        # The run serves no point of the grid, so none that lies ahead is used up by it.
+        unit.grid_due = min(unit.grid_due, now)
+    unit.move("waiting" if unit.run is None else "retrying")
+    dispatcher.put(unit, now)

@@ -1,0 +1,205 @@
+"""Flights: the attempts in the air - launched, watched, ended when told, and handed over when they have landed.
+
+One look at all of them serves time limits, critics and attempts that ignore their cancellation. It is due at the
+earliest instant at which it could change anything, so an attempt that ends in time costs it nothing.
+"""
+
+import itertools
+import math
+import os
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import cast
+
+import anyio
+from anyio.abc import TaskGroup
+
+from longrun.clock import Clock
+from longrun.critic.supervision import Supervision
+from longrun.deadline import current_run
+from longrun.errors import RunKilled, StrayCancellation, TimeoutExceeded
+from longrun.events import AttemptStarted, Event, RunStuck
+from longrun.option import Call
+from longrun.task.flight import GRACE, Ended, Flight
+from longrun.task.run import Run
+from longrun.task.spawn import Spawner, spawner
+from longrun.task.stack import stack_of
+from longrun.task.statistics import Tally
+from longrun.task.unit import Unit
+
+#: What is told of a flight that has landed: what it raised, and whether it was interrupted by a stop or a removal.
+Landed = Callable[[Flight, Exception | None, bool], None]
+
+#: Rounding may let a look come this much before the instant that it was for.
+_EPSILON = 1e-6
+
+
+class Flights:
+    """*tell* hears of every event, with *routine* also of attempts that go as planned; *land* is called last."""
+
+    def __init__(self, clock: Clock, tally: Tally, tell: Callable[[Event], None], routine: bool, land: Landed) -> None:
+        self.running: dict[str, Flight] = {}
+        #: When :meth:`look` has to be called next.
+        self.next_look = math.inf
+        self._clock = clock
+        self._tally = tally
+        self._tell = tell
+        self._routine = routine
+        self._land = land
+        self._ids = (f"{prefix}-{n:x}" for prefix in [os.urandom(5).hex()] for n in itertools.count(1))
+        self._outer_deadline = math.inf
+        self._spawn: Spawner | None = None
+        self._supervision: Supervision[Flight] | None = None
+        self._none_left: anyio.Event | None = None
+
+    def open(self, tg: TaskGroup, outer_deadline: float) -> None:
+        """Flights start from the context of the caller; they are to end by *outer_deadline* in any case."""
+        self._spawn = spawner(tg)
+        self._outer_deadline = outer_deadline
+        self._supervision = Supervision(tg, self._clock, self._tell, self._judged)
+
+    @property
+    def slots(self) -> int:
+        """How many slots are taken. An attempt that ignores its cancellation has lost its own."""
+        return len(self.running) - self._tally.stuck
+
+    async def wait(self) -> None:
+        """Until the last one has landed, also those that ignore their cancellation: nothing outlives the runner."""
+        while self.running:
+            self._none_left = anyio.Event()
+            await self._none_left.wait()
+
+    def launch(self, unit: Unit, now: float) -> None:
+        """*unit* has a slot: its next attempt starts in this turn of the event loop, or the next."""
+        unit.move("running")
+        run = unit.run = unit.run or Run(unit.name, next(self._ids))
+        flight = unit.flight = self.running[unit.name] = Flight(unit, run, now)
+        self.next_look = min(self.next_look, now + unit.task.terms.patience)
+        assert self._spawn is not None
+        self._spawn(self._fly, flight, unit.name)
+
+    def end(self, flight: Flight, how: Ended, reason: str) -> bool:
+        """Cancel *flight*; False when it is being ended already."""
+        now = self._clock.now()
+        if not flight.end(how, reason, now):
+            return False
+        flight.run.deadline = min(flight.run.deadline, now)
+        self.next_look = min(self.next_look, now + GRACE)
+        return True
+
+    def kill(self, flight: Flight, reason: str, by: str) -> bool:
+        """A kill is sticky: its first reason stays, and nothing undoes it in the life of this attempt."""
+        if not self.end(flight, "killed", reason):
+            return False
+        if self._supervision is not None:
+            self._supervision.killed(flight, reason, by)
+        return True
+
+    def shift(self, seconds: float) -> None:
+        """The event loop was blocked for so long."""
+        self._tally.blocks += 1
+        self._tally.blocked += seconds
+        now = self._clock.now()
+        for flight in self.running.values():
+            flight.shift(max(0.0, min(seconds, now - flight.started)))  # it may have begun while the loop was blocked
+            if flight.ended is None:
+                flight.run.deadline = min(flight.deadline, self._outer_deadline)
+
+    # -- in the air --------------------------------------------------------------------------------------------------
+
+    def look(self, now: float) -> None:
+        """End what has outlived its limit, ask the critics of what has stalled, see who ignores its cancellation."""
+        self.next_look = math.inf
+        for flight in tuple(self.running.values()):
+            self.next_look = min(self.next_look, self._look(flight, now))
+
+    def _look(self, flight: Flight, now: float) -> float:
+        if flight.ended is None and now + _EPSILON >= flight.limit:
+            self.end(flight, "timeout", "")
+        if flight.ended is None and flight.watch is not None:
+            assert self._supervision is not None
+            self._supervision.look(flight, now)
+        if flight.ended is None:
+            looks = math.inf if flight.watch is None else flight.watch.next_look(flight.run.last_progress)
+            return min(flight.limit, looks)
+        if flight.stuck:
+            return math.inf
+        if now + _EPSILON < flight.ended_at + GRACE:
+            return flight.ended_at + GRACE
+        self._give_up(flight, now)
+        return math.inf
+
+    def _give_up(self, flight: Flight, now: float) -> None:
+        flight.stuck = True
+        self._tally.stuck += 1
+        stack = "(not started)" if flight.coroutine is None else stack_of(flight.coroutine)
+        self._tell(RunStuck(flight.unit.name, flight.run.id, now - flight.ended_at, stack))
+
+    def _judged(self, flight: Flight) -> None:
+        """A critic has had its say: the flight is to end, or may go on for longer."""
+        assert flight.watch is not None
+        if flight.watch.killed is not None:
+            self.end(flight, "killed", flight.watch.killed)
+        elif flight.ended is None:
+            flight.run.deadline = min(flight.deadline, self._outer_deadline)
+            self.next_look = min(self.next_look, flight.watch.next_look(flight.run.last_progress))
+
+    async def _fly(self, flight: Flight) -> None:
+        unit, run = flight.unit, flight.run
+        now = self._clock.now()
+        flight.begin(now)
+        self._tally.started(now - unit.due)
+        unit.last_started = now
+        run.attempt += 1
+        run.nudges = ()
+        run.deadline = min(flight.deadline, self._outer_deadline)
+        current_run.set(run)
+        if self._routine:
+            self._tell(AttemptStarted(unit.name, run.attempt, run.id))
+        error: Exception | None = None
+        scope = flight.scope = anyio.CancelScope()
+        if flight.ended is not None:  # between being given a slot and getting here
+            scope.cancel()
+        try:
+            with scope:
+                await _call(flight)
+        except anyio.get_cancelled_exc_class() as stray:
+            if anyio.current_effective_deadline() == -math.inf:
+                raise
+            error = StrayCancellation(f"task {unit.name!r}: its work was cancelled by somebody else")
+            error.__cause__ = stray
+        except Exception as raised:  # noqa: BLE001 - work may raise anything: this is where failures are caught
+            error = raised
+        finally:
+            flight.scope = flight.coroutine = unit.flight = None
+            self.running.pop(unit.name, None)
+            self._tally.stuck -= flight.stuck
+            if self._none_left is not None and not self.running:
+                self._none_left.set()
+            if flight.watch is not None:
+                flight.watch.end()
+            if flight.consult is not None:
+                flight.consult.cancel()
+        error = _verdict(flight, error, scope.cancelled_caught)
+        self._land(flight, error, error is None and scope.cancelled_caught)
+
+
+async def _call(flight: Flight) -> None:
+    task = flight.unit.task
+    work = cast("Callable[..., Awaitable[object]]", task.work)
+    call: Call[object] = partial(work, flight.run) if task.terms.takes_run else work
+    for layer in reversed(task.terms.layers):
+        call = partial(layer, call)
+    flight.coroutine = call()
+    await flight.coroutine
+
+
+def _verdict(flight: Flight, error: Exception | None, cancelled: bool) -> Exception | None:
+    """What *flight* failed with. Work that had its result before it noticed that it was ended has it."""
+    if flight.ended == "killed" and (cancelled or error is not None):
+        killed = RunKilled(flight.reason, flight.unit.name)
+        killed.__cause__ = error
+        return killed
+    if flight.ended == "timeout" and cancelled:
+        return TimeoutExceeded(flight.unit.task.terms.timeout or 0.0, f"an attempt of {flight.unit.name!r}")
+    return error

@@ -1,0 +1,85 @@
+"""Controls: pause, resume, run now, kill - for one worker, those of a tenant, those of a spec, or all."""
+
+from collections.abc import Mapping
+
+from longrun import Runner, RunnerError, RunnerStatistics, TaskState
+from orchestrator.contracts.errors import ContractError
+from orchestrator.planner import Plan
+
+#: Stands for any resource, or any tenant.
+ANY = "*"
+
+
+class ControlError(ContractError):
+    """An order that cannot be carried out; the message says why."""
+
+
+class Controls:
+    """Orders to the workers of *plan* that run in *runner*. Each says how many workers it meant something to.
+
+    *workers* is an id as the plan prints it, with ``*`` for any resource or any tenant:
+    ``worker:issue-poller:acme/shop``, ``worker:issue-poller:*``, ``worker:*:acme/shop``, ``worker:*``. ControlError
+    when no worker matches.
+    """
+
+    def __init__(self, plan: Plan, runner: Runner) -> None:
+        self._plan = plan
+        self._runner = runner
+
+    def pause(self, workers: str, reason: str = "paused by an operator") -> int:
+        """No new run starts; those in flight end by themselves. One that is paused already keeps its reason."""
+        return sum(self._runner.pause(name, reason) for name in self._names(workers))
+
+    def resume(self, workers: str) -> int:
+        """Paused workers go on with their grid; points that passed meanwhile are counted as skipped."""
+        return sum(self._runner.resume(name) for name in self._names(workers))
+
+    def trigger(self, workers: str) -> int:
+        """Run now, or once more right after the run in flight; the grid stays as it is."""
+        names = self._names(workers)
+        try:
+            for name in names:
+                self._runner.trigger(name)
+        except RunnerError as error:
+            raise ControlError(str(error)) from error
+        return len(names)
+
+    def kill(self, workers: str, reason: str = "killed by an operator") -> int:
+        """End the runs in flight; the workers go on as after any failure of their upstream."""
+        return sum(self._runner.kill(name, reason) for name in self._names(workers))
+
+    def state(self) -> Mapping[str, TaskState]:
+        """Every worker as it stands, by id."""
+        return self._runner.state()
+
+    def state_of(self, worker: str) -> TaskState:
+        """One worker as it stands; ControlError when there is none of that id."""
+        if worker not in self._runner:
+            raise ControlError(f"no worker {worker!r} runs here")
+        return self._runner.state_of(worker)
+
+    def statistics(self) -> RunnerStatistics:
+        """All workers together, by value."""
+        return self._runner.statistics()
+
+    def _names(self, workers: str) -> list[str]:
+        names = [name for name in self._candidates(workers) if name in self._runner]
+        if not names:
+            raise ControlError(
+                f"no worker matches {workers!r}; give an id such as worker:poller:acme, with * for any resource or "
+                "any tenant"
+            )
+        return names
+
+    def _candidates(self, workers: str) -> list[str]:
+        phase, _, rest = workers.partition(":")
+        resource, tenanted, tenant = rest.partition(":")
+        if phase != "worker":
+            return []
+        if ANY not in (resource, tenant):
+            return [workers]
+        declared = [d for d in self._plan.declarations("worker") if resource in (ANY, d.spec.resource)]
+        if tenanted and tenant != ANY:
+            return [d.name(tenant) for d in declared if d.per_tenant]
+        wanted = {d.spec.resource for d in declared if d.per_tenant or not tenanted}
+        return [name for name in self._runner if name.split(":", 2)[1] in wanted]
