@@ -13,6 +13,19 @@ if TYPE_CHECKING:
     from longrun import backoff, bulkhead, circuit, fallback, hedge, preset, ratelimit, retry, shed, timeout
     from longrun._version import __version__
     from longrun.attempt import Attempt, timeline
+    from longrun.attempts import Attempts, AttemptStore, GuardedAttempts, MemoryAttempts, SqliteAttempts
+    from longrun.checkpoint import (
+        Checkpoint,
+        CheckpointCorrupt,
+        CheckpointError,
+        CheckpointNewer,
+        CheckpointStateError,
+        CheckpointStore,
+        CheckpointUnreachable,
+        MemoryCheckpoints,
+        Saved,
+        SqliteCheckpoints,
+    )
     from longrun.clock import Clock, SystemClock
     from longrun.critic.critic import Critic
     from longrun.critic.decision import Decision, ExtendBy, Kill, Nudge
@@ -38,6 +51,7 @@ if TYPE_CHECKING:
     from longrun.observation import observe
     from longrun.option import Option
     from longrun.pipeline import Pipeline, compose, do
+    from longrun.sqlite.errors import StoreError
     from longrun.task.gate import Gate
     from longrun.task.limit import Limit
     from longrun.task.outcome import HookFailure, Outcome, TaskFailure
@@ -51,9 +65,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Attempt",
+    "AttemptStore",
+    "Attempts",
     "Baseline",
     "BulkheadFull",
     "Category",
+    "Checkpoint",
+    "CheckpointCorrupt",
+    "CheckpointError",
+    "CheckpointNewer",
+    "CheckpointStateError",
+    "CheckpointStore",
+    "CheckpointUnreachable",
     "CircuitOpen",
     "Classifier",
     "Clock",
@@ -65,6 +88,7 @@ __all__ = [
     "ExtendOnce",
     "Failure",
     "Gate",
+    "GuardedAttempts",
     "HookFailure",
     "InfraClassifier",
     "Kill",
@@ -72,6 +96,8 @@ __all__ = [
     "Ladder",
     "Limit",
     "LongrunError",
+    "MemoryAttempts",
+    "MemoryCheckpoints",
     "Nudge",
     "Option",
     "Outcome",
@@ -86,7 +112,11 @@ __all__ = [
     "Runner",
     "RunnerError",
     "RunnerStatistics",
+    "Saved",
     "Shed",
+    "SqliteAttempts",
+    "SqliteCheckpoints",
+    "StoreError",
     "StrayCancellation",
     "SystemClock",
     "Task",
@@ -117,6 +147,25 @@ _MODULES = frozenset(
     {"backoff", "bulkhead", "circuit", "fallback", "hedge", "preset", "ratelimit", "retry", "shed", "timeout"}
 )
 _HOMES = {
+    **dict.fromkeys(
+        ("AttemptStore", "Attempts", "GuardedAttempts", "MemoryAttempts", "SqliteAttempts"), "longrun.attempts"
+    ),
+    **dict.fromkeys(
+        (
+            "Checkpoint",
+            "CheckpointCorrupt",
+            "CheckpointError",
+            "CheckpointNewer",
+            "CheckpointStateError",
+            "CheckpointStore",
+            "CheckpointUnreachable",
+            "MemoryCheckpoints",
+            "Saved",
+            "SqliteCheckpoints",
+        ),
+        "longrun.checkpoint",
+    ),
+    "StoreError": "longrun.sqlite.errors",
     "trace": "longrun.tracing",
     "Attempt": "longrun.attempt",
     "Baseline": "longrun.failure.baseline",

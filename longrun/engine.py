@@ -5,7 +5,7 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple, TypeAlias, final
@@ -69,10 +69,12 @@ _NOTHING = (0, 0.0)
 class Spent:
     """What one call, or one task since its last success, has spent: retries and the last wait, per rule."""
 
-    __slots__ = ("_kept",)
+    __slots__ = ("_kept", "latest")
 
     def __init__(self) -> None:
         self._kept: dict[int | Category, tuple[int, float]] = {}
+        #: What was charged last.
+        self.latest: int | Category | None = None
 
     def under(self, key: int | Category) -> tuple[int, float]:
         """Retries spent under *key*, and the wait before the last of them; nothing and 0.0 at first."""
@@ -81,10 +83,12 @@ class Spent:
     def charge(self, key: int | Category, retry: int, wait: float) -> None:
         """Retry number *retry* under *key* is made after *wait* seconds."""
         self._kept[key] = retry, wait
+        self.latest = key
 
     def forget(self) -> None:
         """A success: every budget is full again."""
         self._kept.clear()
+        self.latest = None
 
     def __bool__(self) -> bool:
         return bool(self._kept)
@@ -100,6 +104,15 @@ class Engine:
     def __init__(self, rules: Sequence[Rule] = (), baseline: Baseline | None = None) -> None:
         self.rules = tuple(sorted(rules, key=lambda rule: (rule.matcher.catches_all, rule.preset)))
         self.baseline = baseline
+
+    def budgets(self) -> Iterator[tuple[int | Category, str, int | None]]:
+        """What retries are charged under: the key, a name that is its own in this engine, and the budget."""
+        for index, rule in enumerate(self.rules):
+            yield index, f"{index}:{rule.name}", rule.retries
+        for category in Category:
+            policy = None if self.baseline is None else self.baseline.policy(category)
+            if policy is not None:
+                yield category, category.name.lower(), policy.retries
 
     def decide(self, error: Exception, spent: Spent, rng: Random, below: int = 0) -> Decision:
         """What to do about *error*. Charges *spent* only when the answer is to retry.

@@ -10,6 +10,8 @@
      │   ├─ TimeoutExceeded          (also TimeoutError) one of our own time limits ended the call
      │   ├─ RunKilled                the critic ended a run
      │   ├─ EscalatorError           an escalator raised, took too long or answered nonsense; it is told, never raised
+     │   ├─ CheckpointError          see longrun.checkpoint.errors
+     │   ├─ StoreError               a SQLite file of longrun, see longrun.sqlite.errors
      │   ├─ StrayCancellation        work let a cancellation out that nobody had asked for
      │   └─ RunnerError              a Runner is used in a way it cannot serve
      └─ ValueError

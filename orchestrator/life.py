@@ -12,6 +12,7 @@ from longrun.events import Event, Listener, ShutdownStuck, listener
 from orchestrator.container import WiringError, built, opened, wiring_problems
 from orchestrator.planner import Plan, Planner
 from orchestrator.scheduler import PhaseOutcome, Scheduler, SchedulerPolicy, ServiceOutcome
+from orchestrator.scheduler.state import opened_state
 from orchestrator.service import Service
 from orchestrator.settings import Settings
 from orchestrator.signals import stopping_by_signal
@@ -79,7 +80,8 @@ class Life:
                     if seconds is not None:
                         tg.start_soon(self._stop_after, seconds)
 
-                outcome = await self._scheduler.run(on_ready=ready, once=once)
+                async with opened_state(self._settings.orchestrator.state) as state:
+                    outcome = await self._scheduler.run(on_ready=ready, once=once, state=state)
                 tg.cancel_scope.cancel()
             return outcome
 

@@ -1,8 +1,7 @@
 """Attempts of tasks, kept over restarts: how often a rule was retried, and when the next attempt is allowed.
 
 The value and its arithmetic: :mod:`longrun.attempts.attempts`. Keys: :mod:`longrun.attempts.keys`. Stores: the port,
-memory, a SQLite file, and :class:`GuardedAttempts` around one that may fail. What a runner holds of one task:
-:class:`TaskAttempts`.
+memory, a SQLite file, and :class:`GuardedAttempts` around one that may fail.
 """
 
 from longrun.attempts.attempts import TTL, Attempts
@@ -12,7 +11,6 @@ from longrun.attempts.keys import join, prefix, split
 from longrun.attempts.memory import MemoryAttempts
 from longrun.attempts.sqlite import SqliteAttempts
 from longrun.attempts.store import AttemptStore
-from longrun.attempts.task import TaskAttempts
 
 __all__ = [
     "TTL",
@@ -23,7 +21,6 @@ __all__ = [
     "GuardedAttempts",
     "MemoryAttempts",
     "SqliteAttempts",
-    "TaskAttempts",
     "join",
     "prefix",
     "split",

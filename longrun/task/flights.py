@@ -14,6 +14,7 @@ from typing import cast
 import anyio
 from anyio.abc import TaskGroup
 
+from longrun.checkpoint.store import CheckpointStore
 from longrun.clock import Clock
 from longrun.critic.supervision import Supervision
 from longrun.deadline import current_run
@@ -37,7 +38,15 @@ _EPSILON = 1e-6
 class Flights:
     """*tell* hears of every event, with *routine* also of attempts that go as planned; *land* is called last."""
 
-    def __init__(self, clock: Clock, tally: Tally, tell: Callable[[Event], None], routine: bool, land: Landed) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        tally: Tally,
+        tell: Callable[[Event], None],
+        routine: bool,
+        land: Landed,
+        checkpoints: CheckpointStore | None = None,
+    ) -> None:
         self.running: dict[str, Flight] = {}
         #: When :meth:`look` has to be called next.
         self.next_look = math.inf
@@ -46,6 +55,7 @@ class Flights:
         self._tell = tell
         self._routine = routine
         self._land = land
+        self._checkpoints = checkpoints
         self._ids = (f"{prefix}-{n:x}" for prefix in [os.urandom(5).hex()] for n in itertools.count(1))
         self._outer_deadline = math.inf
         self._spawn: Spawner | None = None
@@ -72,7 +82,7 @@ class Flights:
     def launch(self, unit: Unit, now: float) -> None:
         """*unit* has a slot: its next attempt starts in this turn of the event loop, or the next."""
         unit.move("running")
-        run = unit.run = unit.run or Run(unit.name, next(self._ids))
+        run = unit.run = unit.run or Run(unit.name, next(self._ids), self._checkpoints)
         flight = unit.flight = self.running[unit.name] = Flight(unit, run, now)
         self.next_look = min(self.next_look, now + unit.task.terms.patience)
         assert self._spawn is not None
@@ -191,7 +201,11 @@ async def _call(flight: Flight) -> None:
     for layer in reversed(task.terms.layers):
         call = partial(layer, call)
     flight.coroutine = call()
-    await flight.coroutine
+    try:
+        await flight.coroutine
+    finally:
+        if flight.run.has_pending:
+            await flight.run.flush()
 
 
 def _verdict(flight: Flight, error: Exception | None, cancelled: bool) -> Exception | None:

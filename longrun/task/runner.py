@@ -12,9 +12,10 @@ from typing import Literal, TypeAlias
 import anyio
 from anyio.abc import TaskGroup
 
+from longrun.attempts.store import AttemptStore
+from longrun.checkpoint.store import CheckpointStore
 from longrun.clock import Clock, SystemClock, no_waits
 from longrun.durations import Duration, seconds
-from longrun.engine import Engine
 from longrun.errors import RunKilled, RunnerError
 from longrun.events import (
     Event,
@@ -34,11 +35,13 @@ from longrun.task.dispatcher import Dispatcher
 from longrun.task.flight import Flight
 from longrun.task.flights import Flights
 from longrun.task.outcome import HookFailure, Outcome, TaskFailure
+from longrun.task.past import Past
+from longrun.task.roster import Roster
 from longrun.task.shutdown import run_hooks
 from longrun.task.statistics import RunnerStatistics, Tally
 from longrun.task.stop import Stop
 from longrun.task.task import Task
-from longrun.task.terms import RESOLUTION, Hook
+from longrun.task.terms import RESOLUTION
 from longrun.task.unit import TaskState, Unit
 from longrun.task.watchdog import Watchdog
 
@@ -53,7 +56,8 @@ class Runner:
     itself. *shutdown_timeout*: seconds for a whole stop, hooks included. *hint_limit* tells the instant, on the event
     loop's clock, that no asked-for wait may pass; the task fails instead. *keep_open*: run on without any task, until
     stopped: tasks are added later. *watchdog*: when the event loop stands still for so many seconds, a thread says
-    where; None: no thread.
+    where; None: no thread. *attempts*: where it is kept over restarts how often tasks were retried and how long they
+    have to wait; *checkpoints*: where ``run.checkpoint`` is. *namespace*: under which name in *attempts*.
     """
 
     def __init__(
@@ -71,13 +75,14 @@ class Runner:
         hint_limit: Callable[[], float] = lambda: math.inf,
         keep_open: bool = False,
         watchdog: Duration | None = 1.0,
+        attempts: AttemptStore | None = None,
+        checkpoints: CheckpointStore | None = None,
+        namespace: str = "tasks",
     ) -> None:
         if on_permanent not in ("stop", "isolate"):
             raise ValueError(f"Runner on_permanent is {on_permanent!r}; use 'stop' or 'isolate'")
         if isinstance(max_running, bool) or not isinstance(max_running, int) or max_running < 1:
             raise ValueError(f"Runner max_running is {max_running!r}; give a whole number of at least 1")
-        self._baseline = baseline
-        self._engine = Engine((), baseline)
         self._stop = Stop(seconds(shutdown_timeout, "Runner shutdown_timeout"))
         self._settle = seconds(settle, "Runner settle", zero=True)
         self._clock = clock or SystemClock()
@@ -86,17 +91,17 @@ class Runner:
         self._isolate = on_permanent == "isolate"
         self._rng = rng or Random()
         self._tally = Tally()
-        self._flights = Flights(self._clock, self._tally, self._emit, self._routine, self._landed)
+        self._flights = Flights(self._clock, self._tally, self._emit, self._routine, self._landed, checkpoints)
         self._dispatcher = Dispatcher(self._clock, seconds(resolution, "Runner resolution"), max_running, self._flights)
         self._watchdog = None if watchdog is None else Watchdog(seconds(watchdog, "Runner watchdog"), self._emit)
-        self._units: dict[str, Unit] = {}
-        self._hooks: list[tuple[str, Hook]] = []
-        self._alive = 0
+        self._past = None if attempts is None else Past(attempts, namespace, self._clock, self._listeners)
+        self._roster = Roster(self._dispatcher, baseline, self._rng, self._past)
         self._failures: list[TaskFailure] = []
         self._hook_failures: tuple[HookFailure, ...] = ()
         self._abandoned: tuple[str, ...] = ()
         self._tg: TaskGroup | None = None
         self._started = False
+        self._placed = False
         self._over = False
         self._hint_limit = hint_limit
         self._keep_open = keep_open
@@ -105,21 +110,13 @@ class Runner:
 
     def add(self, task: Task) -> None:
         """Take *task* in, also while running. RunnerError for a name that is taken, or after a stop."""
-        name = task.name
-        taken = self._units.get(name)
-        if taken is not None and not taken.over:
-            raise RunnerError(f"task {name!r} is already in this runner; names are unique")
         if self._stop.reason is not None:
-            raise RunnerError(f"task {name!r} comes too late: the runner stops ({self._stop.reason})")
+            raise RunnerError(f"task {task.name!r} comes too late: the runner stops ({self._stop.reason})")
         if self._tg is not None and self._quiet.is_set():
-            raise RunnerError(f"task {name!r} comes too late: every task has ended, and so does the runner")
-        terms = task.terms
-        unit = self._units[name] = Unit(task, Engine(terms.rules, self._baseline) if terms.rules else self._engine)
-        if terms.shutdown is not None:
-            self._hooks.append((name, terms.shutdown))
-        self._alive += 1
-        if self._tg is not None:
-            self._schedule_first(unit, self._clock.now())
+            raise RunnerError(f"task {task.name!r} comes too late: every task has ended, and so does the runner")
+        unit = self._roster.take_in(task)
+        if self._tg is not None and self._placed:
+            self._roster.place(unit, self._clock.now())
 
     def remove(self, name: str) -> bool:
         """Take the task *name* out and forget it: it does not run again, a run in flight is cancelled.
@@ -127,17 +124,17 @@ class Runner:
         TaskRemoved tells when it is gone. False when it was over, or is on its way out already. RunnerError for a name
         that is not here.
         """
-        unit = self._unit(name)
+        unit = self._roster.unit(name)
         if unit.removed:
             return False
         if unit.over:
-            del self._units[name]
+            self._roster.forget(unit)
             return False
         unit.removed = True
         if unit.flight is not None:
             self._flights.end(unit.flight, "stopped", "removed")
         else:
-            self._drop(unit)
+            self._roster.drop(unit)
             self._forget(unit)
             self._check_quiet()
         return True
@@ -147,12 +144,12 @@ class Runner:
 
         False when it is paused already (the first *reason* stays) or over. RunnerError for a name that is not here.
         """
-        return control.pause(self._unit(name), self._dispatcher, reason)
+        return control.pause(self._roster.unit(name), self._dispatcher, reason)
 
     def resume(self, name: str) -> bool:
         """A paused task goes on with its grid; points that passed meanwhile are counted as skipped. False: it was not
         paused. RunnerError for a name that is not here."""
-        events = control.resume(self._unit(name), self._dispatcher, self._now())
+        events = control.resume(self._roster.unit(name), self._dispatcher, self._now())
         self._tell(events or ())
         return events is not None
 
@@ -162,7 +159,7 @@ class Runner:
         A wait before a retry is cut short; a paused task runs once and stays paused. RunnerError when it is not here,
         is over, or the runner stops.
         """
-        unit = self._unit(name)
+        unit = self._roster.unit(name)
         if unit.over or unit.removed or self._stop.reason is not None:
             why = "the runner stops" if self._stop.reason is not None else f"it has {unit.phase}"
             raise RunnerError(f"task {name!r} cannot be run now: {why}")
@@ -173,34 +170,34 @@ class Runner:
 
         False when no run of it is in flight, or it is being ended already. RunnerError for a name that is not here.
         """
-        flight = self._unit(name).flight
+        flight = self._roster.unit(name).flight
         return flight is not None and self._flights.kill(flight, reason, "operator")
 
     def state(self) -> dict[str, TaskState]:
         """Every task as it stands, by name."""
         now = self._now()
-        return {name: unit.state(now) for name, unit in self._units.items()}
+        return {name: unit.state(now) for name, unit in self._roster.units.items()}
 
     def state_of(self, name: str) -> TaskState:
         """One task as it stands; RunnerError for a name that is not here."""
-        return self._unit(name).state(self._now())
+        return self._roster.unit(name).state(self._now())
 
     def task(self, name: str) -> Task:
         """The task as it was added; RunnerError for a name that is not here."""
-        return self._unit(name).task
+        return self._roster.unit(name).task
 
     def statistics(self) -> RunnerStatistics:
         """The runner as a whole, by value."""
-        return self._tally.statistics(self._alive, len(self._flights.running), self._dispatcher.queued)
+        return self._tally.statistics(self._roster.alive, len(self._flights.running), self._dispatcher.queued)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(tuple(self._units))
+        return iter(tuple(self._roster.units))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._units
+        return name in self._roster.units
 
     def __len__(self) -> int:
-        return self._alive
+        return self._roster.alive
 
     def __bool__(self) -> bool:
         return True  # a runner without tasks is a runner all the same
@@ -208,7 +205,7 @@ class Runner:
     def __repr__(self) -> str:
         said = f", stops: {self._stop.reason}" if self._stop.reason else ""
         flights, queued = len(self._flights.running), self._dispatcher.queued
-        return f"<Runner: {self._alive} tasks, {flights} running, {queued} queued{said}>"
+        return f"<Runner: {self._roster.alive} tasks, {flights} running, {queued} queued{said}>"
 
     # -- running -----------------------------------------------------------------------------------------------------
 
@@ -242,10 +239,12 @@ class Runner:
                     self._dispatcher.accompany(self._watchdog)
                 if self._stop.reason is not None:
                     self._begin_stop()
-                now = self._clock.now()
-                for unit in self._units.values():
-                    if not unit.over:
-                        self._schedule_first(unit, now)
+                if self._past is not None:
+                    await self._past.load()
+                    tg.start_soon(self._past.write)
+                now, self._placed = self._clock.now(), True
+                for unit in self._roster.living():
+                    self._roster.place(unit, now)
                 self._check_quiet()
                 tg.start_soon(self._dispatcher.serve, self._quiet)
                 await self._quiet.wait()
@@ -257,18 +256,9 @@ class Runner:
                     self._emit(ShutdownStuck("runner", stuck))
                 self._over = True
                 await self._flights.wait()
+                if self._past is not None:
+                    await self._past.close(self._stop.grace)
             done.set()
-
-    def _schedule_first(self, unit: Unit, now: float) -> None:
-        jitter = unit.task.terms.jitter
-        delay, phase = unit.task.place()
-        first = unit.grid_due = now + delay
-        unit.anchor = first if phase == delay else now + phase
-        due = first + self._rng.uniform(0, jitter) if jitter else first
-        if unit.paused is None:
-            self._dispatcher.put(unit, due)
-        else:
-            unit.due = due
 
     def _landed(self, flight: Flight, error: Exception | None, interrupted: bool) -> None:
         unit, run, now = flight.unit, flight.run, self._clock.now()
@@ -279,19 +269,23 @@ class Runner:
             events = tuple(verdict.interrupted(unit, run, flight.started, now))
         elif error is None:
             tally.succeeded += 1
+            if self._past is not None:
+                self._past.forgotten(unit.name)
             events = verdict.succeeded(unit, run, flight.started, now, self._rng, routine=self._routine)
         else:
             tally.failed += 1
             tally.timed_out += flight.ended == "timeout"
             tally.killed += isinstance(error, RunKilled)
             events = tuple(verdict.failed(unit, run, error, flight.started, now, self._rng, self._hint_limit()))
+            if self._past is not None and unit.phase == "retrying":
+                self._past.failed(unit)
         if unit.run is None and unit.task.terms.stall is not None:
             unit.task.terms.stall.forget(run.id)
         if unit.over:
-            self._alive -= 1
+            self._roster.alive -= 1
         elif self._stop.reason is not None or unit.removed:
             unit.move("stopped")
-            self._alive -= 1
+            self._roster.alive -= 1
         else:
             if no_waits.get() and unit.phase == "retrying":
                 unit.due = now
@@ -301,7 +295,7 @@ class Runner:
         if unit.removed:
             self._forget(unit)
         self._dispatcher.landed(unit, now)
-        if not self._alive:
+        if not self._roster.alive:
             self._check_quiet()
 
     def _fail(self, event: TaskFailed) -> None:
@@ -331,28 +325,19 @@ class Runner:
 
     def _begin_stop(self) -> None:
         self._stop.begin(self._clock.now())
-        for unit in self._units.values():
+        for unit in self._roster.living():
             if unit.run is not None:
                 unit.run.stopping = True
-            if not unit.over and unit.flight is None:
-                self._drop(unit)
+            if unit.flight is None:
+                self._roster.drop(unit)
         self._dispatcher.clear()
         self._check_quiet()
         self._emit(StopRequested("runner", self._stop.reason or "", self._stop.drain))
         assert self._tg is not None
         self._tg.start_soon(self._ladder)
 
-    def _drop(self, unit: Unit) -> None:
-        self._dispatcher.drop(unit)
-        unit.move("stopped")
-        if unit.run is not None and unit.task.terms.stall is not None:
-            unit.task.terms.stall.forget(unit.run.id)
-        unit.run = None
-        self._alive -= 1
-
     def _forget(self, unit: Unit) -> None:
-        if self._units.get(unit.name) is unit:
-            del self._units[unit.name]
+        self._roster.forget(unit)
         self._emit(TaskRemoved(unit.name))
 
     async def _ladder(self) -> None:
@@ -360,24 +345,18 @@ class Runner:
         self._quiet.set()
 
     def _check_quiet(self) -> None:
-        if self._tg is not None and self._alive == 0 and (self._stop.reason is not None or not self._keep_open):
+        if self._tg is not None and self._roster.alive == 0 and (self._stop.reason is not None or not self._keep_open):
             self._quiet.set()
 
     async def _run_hooks(self, tg: TaskGroup) -> tuple[str, ...]:
         deadline = self._stop.hooks_deadline(self._clock.now())
-        hooks = tuple(reversed(self._hooks))
+        hooks = tuple(reversed(self._roster.hooks))
         self._hook_failures, stuck = await run_hooks(hooks, deadline, self._stop.grace, tg)
         for failure in self._hook_failures:
             self._emit(HookFailed(failure.task, failure.error))
         return stuck
 
     # -- the rest ----------------------------------------------------------------------------------------------------
-
-    def _unit(self, name: str) -> Unit:
-        unit = self._units.get(name)
-        if unit is None:
-            raise RunnerError(f"there is no task {name!r} in this runner")
-        return unit
 
     def _now(self) -> float:
         return self._clock.now() if self._tg is not None and not self._over else 0.0

@@ -17,7 +17,7 @@ from orchestrator.contracts.module import (
     TenantRemoved,
     Worker,
 )
-from orchestrator.contracts.run import Run
+from orchestrator.contracts.run import Checkpoint, Run
 from orchestrator.contracts.specs import (
     GlobalPreflightSpec,
     GlobalWorkerSpec,
@@ -30,6 +30,7 @@ from orchestrator.contracts.specs import (
 from orchestrator.contracts.stall import ExtendBy, Kill, Nudge, Stall, StalledRun
 
 __all__ = [
+    "Checkpoint",
     "Connection",
     "ContractError",
     "Cursor",

@@ -1,7 +1,24 @@
 """What one run of a unit may ask of the framework."""
 
 import logging
-from typing import Protocol
+from typing import Any, Protocol
+
+
+class Checkpoint(Protocol):
+    """A state that outlives the run: any JSON value but None. Writing is throttled; what is pending is written when the
+    attempt ends."""
+
+    async def save(self, state: Any) -> object:  # noqa: ANN401 - any JSON value
+        """Keep *state*, now or with the next write that the throttle lets through. Raises when the store fails."""
+        ...
+
+    async def load(self) -> Any:  # noqa: ANN401 - what was saved
+        """The state; None only when there is none. Raises when the store fails or holds something else."""
+        ...
+
+    async def clear(self) -> None:
+        """Forget the state."""
+        ...
 
 
 class Run(Protocol):
@@ -35,6 +52,11 @@ class Run(Protocol):
     @property
     def nudges(self) -> tuple[str, ...]:
         """What the critic had to say about this attempt so far, oldest first."""
+        ...
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where the unit keeps how far it got; its next run, also after a restart, finds it there."""
         ...
 
     def progress(self, note: str | None = None) -> None:

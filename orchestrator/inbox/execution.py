@@ -7,7 +7,8 @@ from typing import Literal, TypeAlias
 
 import anyio
 
-from orchestrator.contracts import JsonValue
+from orchestrator.contracts import Checkpoint, JsonValue
+from orchestrator.inbox.errors import InboxError
 from orchestrator.inbox.records import Claimed, Hold
 from orchestrator.logs import BoundLogger
 
@@ -75,6 +76,11 @@ class Execution:
     def stopping(self) -> bool:
         """True once the poller drains: what can end early should."""
         return self._stopping()
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """An inbox keeps no checkpoints yet."""
+        raise InboxError(f"intent {self.id}: an inbox keeps no checkpoints; keep the state in your own tables")
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:

@@ -35,14 +35,21 @@ class Controls:
         return sum(self._runner.resume(name) for name in self._names(workers))
 
     def trigger(self, workers: str) -> int:
-        """Run now, or once more right after the run in flight; the grid stays as it is."""
-        names = self._names(workers)
-        try:
-            for name in names:
+        """Run now, or once more right after the run in flight; the grid stays as it is.
+
+        ControlError when none of them can run any more; who can does, whatever becomes of the others.
+        """
+        triggered, refused = 0, None
+        for name in self._names(workers):
+            try:
                 self._runner.trigger(name)
-        except RunnerError as error:
-            raise ControlError(str(error)) from error
-        return len(names)
+            except RunnerError as error:
+                refused = error
+            else:
+                triggered += 1
+        if refused is not None and not triggered:
+            raise ControlError(str(refused)) from refused
+        return triggered
 
     def kill(self, workers: str, reason: str = "killed by an operator") -> int:
         """End the runs in flight; the workers go on as after any failure of their upstream."""
@@ -82,4 +89,6 @@ class Controls:
         if tenanted and tenant != ANY:
             return [d.name(tenant) for d in declared if d.per_tenant]
         wanted = {d.spec.resource for d in declared if d.per_tenant or not tenanted}
-        return [name for name in self._runner if name.split(":", 2)[1] in wanted]
+        # Two modules may declare one resource, one for its tenants and one for nobody: the latter has no tenant part.
+        parts = 3 if tenanted else 2
+        return [name for name in self._runner if len(at := name.split(":", 2)) >= parts and at[1] in wanted]

@@ -11,6 +11,7 @@ from orchestrator.scheduler.controls import ControlError, Controls
 from orchestrator.scheduler.outcome import PhaseOutcome, ServiceOutcome
 from orchestrator.scheduler.policy import SchedulerPolicy, baseline
 from orchestrator.scheduler.preflights import Preflights
+from orchestrator.scheduler.state import State
 from orchestrator.scheduler.unit_task import Gates
 from orchestrator.scheduler.workers import Workers
 
@@ -60,8 +61,17 @@ class Scheduler:
         with self._stopped_by(preflights.cancel):
             return await preflights.run()
 
-    async def run(self, *, on_ready: Callable[[], Awaitable[None]] | None = None, once: bool = False) -> ServiceOutcome:
-        """Both phases. *on_ready* is awaited between them; workers start when it has returned."""
+    async def run(
+        self,
+        *,
+        on_ready: Callable[[], Awaitable[None]] | None = None,
+        once: bool = False,
+        state: State | None = None,
+    ) -> ServiceOutcome:
+        """Both phases. *on_ready* is awaited between them; workers start when it has returned.
+
+        *state*: what workers remember over restarts; by default they keep checkpoints in memory, and nothing else.
+        """
         preflights = await self.check()
         if preflights.status != "passed":
             return ServiceOutcome(preflights, preflights.reason or f"preflights {preflights.status}")
@@ -78,6 +88,7 @@ class Scheduler:
             self._listeners,
             quarantined=preflights.quarantined,
             once=once,
+            state=state,
         )
         if workers.none_is_left:
             reason = "every tenant with a worker is left out"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from longrun import Gate, Limit, Run, Task
 from longrun.task.terms import Terms
+from orchestrator.contracts.run import Checkpoint
 from orchestrator.contracts.specs import GlobalWorkerSpec, WorkerSpec
 from orchestrator.logs import BoundLogger, bind_task
 from orchestrator.planner import Unit
@@ -56,6 +57,10 @@ class UnitRun:
     @property
     def nudges(self) -> tuple[str, ...]:
         return self._run.nudges
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        return self._run.checkpoint
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:

@@ -9,7 +9,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup, TaskStatus
 
-from longrun import Baseline, Runner
+from longrun import Baseline, MemoryCheckpoints, Runner
 from longrun.events import Event, Listener, TaskFailed, TaskRemoved, listener
 from longrun.task.outcome import Outcome
 from orchestrator.contracts.module import TenantAdded, TenantRemoved
@@ -19,6 +19,7 @@ from orchestrator.scheduler.admission import Admission, Tenant
 from orchestrator.scheduler.controls import Controls
 from orchestrator.scheduler.outcome import PreflightFailure
 from orchestrator.scheduler.policy import SchedulerPolicy
+from orchestrator.scheduler.state import State
 from orchestrator.scheduler.unit_task import Gates, Tasks, UnitWork
 
 _log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Workers:
         quarantined: Iterable[Tenant] = (),
         once: bool = False,
         rng: Random | None = None,
+        state: State | None = None,
     ) -> None:
         self._plan = plan
         self._policy = policy
@@ -63,6 +65,9 @@ class Workers:
             max_running=policy.max_running,
             listeners=(*listening, listener(self._watch, routine=False)),
             rng=chance,
+            attempts=None if state is None else state.attempts,
+            checkpoints=MemoryCheckpoints() if state is None else state.checkpoints,
+            namespace="workers",
         )
         out = set(quarantined)
         for unit in plan.each("worker"):

@@ -13,6 +13,7 @@ A team's settings are sections beside ``[orchestrator]`` and ``[log]``::
 """
 
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
@@ -69,6 +70,10 @@ class OrchestratorSection(Section):
     max_running: Annotated[int, Field(ge=1)] = Field(default=1000, description="Worker runs that go on at once.")
     max_running_per_tenant: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="Of which so many of one tenant; unset: no such limit."
+    )
+    state: Path | None = Field(
+        default=None,
+        description="SQLite file for checkpoints and the waits of failures, kept over restarts; unset: in memory.",
     )
     splay: SwitchOrSeconds = Field(
         default=True,

@@ -5,7 +5,7 @@ import sqlite3
 import anyio
 import pytest
 
-from longrun.attempts import Attempts, GuardedAttempts, MemoryAttempts, SqliteAttempts, TaskAttempts, join, prefix
+from longrun.attempts import Attempts, GuardedAttempts, MemoryAttempts, SqliteAttempts, join, prefix
 
 pytestmark = pytest.mark.anyio
 
@@ -150,13 +150,13 @@ class AttemptStoreContract:
 
     async def test_a_task_sees_its_rules_by_their_names(self, store):
         """Two rules of equal text of two tasks do not meet."""
-        mine, yours = TaskAttempts(store, "acme", "poll"), TaskAttempts(store, "acme", "poll/2")
-        await mine.increment("a/b %", wait=1, not_before=NOON)
-        await yours.increment("a/b %", wait=2, not_before=NOON)
-        await mine.reset()
+        mine, yours = join("acme", "poll", "a/b %"), join("acme", "poll/2", "a/b %")
+        await store.increment(mine, wait=1, not_before=NOON)
+        await store.increment(yours, wait=2, not_before=NOON)
+        await store.reset(prefix("acme", "poll"))
 
-        assert await mine.load() == {}
-        assert await yours.load() == {"a/b %": Attempts(1, 2.0, NOON)}
+        assert await store.load(prefix("acme", "poll")) == {}
+        assert await store.load(prefix("acme", "poll/2")) == {yours: Attempts(1, 2.0, NOON)}
 
 
 class TestMemoryAttempts(AttemptStoreContract):

@@ -1,29 +1,8 @@
-"""Kept attempts, their keys, and what a runner holds of one task."""
+"""Kept attempts, their keys, and their arithmetic."""
 
 import pytest
 
-from longrun.attempts import Attempts, MemoryAttempts, TaskAttempts, join, prefix, split
-
-pytestmark = pytest.mark.anyio
-
-
-class Counting(MemoryAttempts):
-    """Memory that counts what it was asked."""
-
-    def __init__(self) -> None:
-        super().__init__(wall=lambda: 1000.0)
-        self.asked: list[str] = []
-        self.error: Exception | None = None
-
-    async def load(self, prefix: str):
-        self.asked.append(f"load {prefix}")
-        return await super().load(prefix)
-
-    async def reset(self, prefix: str) -> None:
-        self.asked.append(f"reset {prefix}")
-        if self.error is not None:
-            raise self.error
-        await super().reset(prefix)
+from longrun.attempts import Attempts, join, prefix, split
 
 
 def test_keys_stay_readable():
@@ -68,59 +47,3 @@ def test_a_restart_resumes_the_wait_and_not_the_death():
     """A budget that was spent has one retry left; one without limit goes on where it was."""
     assert [Attempts(n, 1, 1).resumed(3) for n in (1, 2, 3, 9)] == [1, 2, 2, 2]
     assert Attempts(9, 1, 1).resumed(None) == 9
-
-
-async def test_a_success_costs_nothing_while_nothing_is_stored():
-    """A hundred thousand healthy tasks do not write."""
-    store = Counting()
-    task = TaskAttempts(store, "acme", "poll")
-
-    await task.load()
-    for _ in range(3):
-        await task.reset()
-
-    assert store.asked == ["load acme/poll/"]
-
-
-async def test_the_first_success_after_a_failure_resets_at_once():
-    """A crash later finds no stale count; the successes after it cost nothing again."""
-    store = Counting()
-    task = TaskAttempts(store, "acme", "poll")
-    await task.load()
-    await task.increment("timeout", wait=1, not_before=1001)
-    await task.increment("refused", wait=1, not_before=1001)
-
-    for _ in range(3):
-        await task.reset()
-
-    assert store.asked == ["load acme/poll/", "reset acme/poll/"]
-    assert await store.load("acme/") == {}
-
-
-async def test_what_a_life_before_left_is_reset_by_the_first_success():
-    """Also when it was never loaded."""
-    for load in (True, False):
-        store = Counting()
-        await store.increment(join("acme", "poll", "timeout"), wait=1, not_before=1001)
-        task = TaskAttempts(store, "acme", "poll")
-        if load:
-            assert await task.load() == {"timeout": Attempts(1, 1.0, 1001.0)}
-
-        await task.reset()
-
-        assert await store.load("acme/") == {}
-
-
-async def test_a_reset_that_fails_is_done_by_the_next_success():
-    """A store that raises is not forgotten."""
-    store = Counting()
-    task = TaskAttempts(store, "acme", "poll")
-    await task.increment("timeout", wait=1, not_before=1001)
-    store.error = OSError("down")
-    with pytest.raises(OSError, match="down"):
-        await task.reset()
-    store.error = None
-
-    await task.reset()
-
-    assert await store.load("acme/") == {}

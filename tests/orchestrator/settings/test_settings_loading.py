@@ -136,6 +136,7 @@ def test_the_defaults_of_the_framework_hold_without_any_source():
         "on_worker_failure": "quarantine",
         "max_running": 1000,
         "max_running_per_tenant": None,
+        "state": None,
         "splay": True,
     }
     assert settings.log.model_dump() == {"level": "info", "format": "auto"}
