@@ -45,8 +45,10 @@ def succeeded(unit: Unit, run: Run, started: float, now: float, rng: Random, *, 
         reason = _why_skipped(run, started - unit.grid_due, terms.interval)
         unit.skipped += following.skipped
         events.append(TicksSkipped(unit.name, following.skipped, reason))
-    unit.grid_due = following.due
-    unit.due = following.due + (rng.uniform(0, terms.jitter) if terms.jitter else 0.0)
+    unit.extra = False
+    unit.grid_due = unit.due = following.due
+    if terms.jitter:
+        unit.due += rng.uniform(0, terms.jitter)
     unit.move("waiting")
     return events
 
@@ -96,6 +98,7 @@ def interrupted(unit: Unit, run: Run, started: float, now: float) -> Iterator[Ev
 def resumed(unit: Unit, now: float) -> list[Event]:
     """A paused unit goes on: with its retry, or with its grid, whose points that passed meanwhile are counted."""
     terms = unit.task.terms
+    unit.extra = unit.extra and unit.grid_due > now
     keeps_due = unit.run is not None or terms.interval is None or terms.timing == "fixed_delay"
     if keeps_due or unit.last_started is None or unit.grid_due > now:
         unit.due = max(unit.due, now)
@@ -115,8 +118,13 @@ def resumed(unit: Unit, now: float) -> list[Event]:
 def _following(unit: Unit, interval: float, now: float) -> Next:
     if unit.task.terms.timing == "fixed_delay":
         return next_after(interval, now)
+    served = unit.grid_due
+    if unit.extra:
+        if served > now:
+            return Next(served)
+        served -= interval
     catch_up = unit.task.terms.missed == "catch_up_one"
-    return next_on_grid(unit.anchor, interval, unit.grid_due, now, catch_up=catch_up)
+    return next_on_grid(unit.anchor, interval, served, now, catch_up=catch_up)
 
 
 def _why_skipped(run: Run, late: float, interval: float) -> str:
