@@ -12,8 +12,12 @@ import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
+from benchmarks.bars import judge, lines
+from benchmarks.plot import draw
 from benchmarks.resilience import bars, floors, ours, peers, plot, report
-from benchmarks.resilience.measure import Samples, run
+from benchmarks.resilience.measure import run
+from benchmarks.samples import Samples
+from benchmarks.table import header, left_out, versions
 
 BACKENDS = ("asyncio", "uvloop", "trio")
 
@@ -27,20 +31,20 @@ def main() -> None:
     rows = [row for row in (*floors.ROWS, *ours.ROWS, *peers.ROWS) if row.group in wanted]
     backends = [name for name in options.backends.split(",") if name in BACKENDS and find_spec(name) is not None]
     repeats, milliseconds = (5, 6.0) if options.quick else (options.repeats, options.milliseconds)
-    print(report.header())
+    print(header(versions(report.PACKAGES)))
     samples = Samples()
     for backend in backends:
         run(rows, backend, samples, repeats=repeats, milliseconds=milliseconds, seed=options.seed)
         gc.collect()
-    found = list(bars.judge(samples, backends))
+    found = list(judge(bars.BARS, samples, backends))
     print(report.figures(rows, samples, backends, "ok"))
     print(report.figures(rows, samples, backends, "fail2"))
-    print(report.verdicts(one for one in found if one.bar.group in wanted))
-    print(report.notes(samples))
+    print(lines(one for one in found if one.bar.group in wanted))
+    print(left_out(samples.notes))
     directory = Path(options.out)
     directory.mkdir(parents=True, exist_ok=True)
     report.save(directory / "resilience.json", samples, found)
-    plot.draw(directory / "resilience.svg", rows, samples, backends)
+    draw(directory / "resilience.svg", plot.panels(rows, samples, backends))
     print(f"\nwritten: {directory / 'resilience.json'}, {directory / 'resilience.svg'}")
 
 

@@ -7,41 +7,14 @@ load of the machine. Ratios are taken within a round, and their median over the 
 import asyncio
 import gc
 import inspect
-import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 
-from benchmarks.resilience.row import NotHere, Row, target
-
-Key = tuple[str, str, str, str]  # group, name, path, backend
-
-
-@dataclass(slots=True)
-class Samples:
-    """Microseconds per call, a figure for each round; and why a row could not run."""
-
-    taken: dict[Key, list[float]] = field(default_factory=dict)
-    notes: dict[Key, str] = field(default_factory=dict)
-
-    def median(self, key: Key) -> float | None:
-        """Microseconds per call."""
-        return statistics.median(self.taken[key]) if key in self.taken else None
-
-    def ratio(self, key: Key, other: Key) -> float | None:
-        """How many times *other*."""
-        return self._paired(key, other, lambda mine, its: mine / its)
-
-    def over(self, key: Key, other: Key) -> float | None:
-        """Microseconds more than *other*."""
-        return self._paired(key, other, lambda mine, its: mine - its)
-
-    def _paired(self, key: Key, other: Key, compare: Callable[[float, float], float]) -> float | None:
-        mine, its = self.taken.get(key), self.taken.get(other)
-        if not mine or not its:
-            return None
-        return statistics.median(compare(a, b) for a, b in zip(mine, its, strict=True))
+from benchmarks.missing import NotHere
+from benchmarks.resilience.row import Row, target
+from benchmarks.samples import Key, Samples
 
 
 @dataclass(slots=True)

@@ -6,8 +6,9 @@ from importlib import import_module
 from typing import Any
 
 import longrun
+from benchmarks.missing import NotHere
 from benchmarks.resilience import floors
-from benchmarks.resilience.row import BOTH, NEVER, Boom, Make, NotHere, Row, Target
+from benchmarks.resilience.row import BOTH, NEVER, Boom, Make, Row, Target
 from longrun.option import Option
 
 RETRY = longrun.retry.on(Boom, 2, longrun.backoff.constant(0))

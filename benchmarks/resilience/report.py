@@ -1,50 +1,21 @@
 """What was measured, for people (tables) and for programs (JSON)."""
 
 import json
-import os
 import platform
-from collections.abc import Iterable, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.resilience.bars import Verdict
-from benchmarks.resilience.measure import Samples
+from benchmarks import bars
+from benchmarks.bars import Verdict
 from benchmarks.resilience.row import Row
+from benchmarks.samples import Samples
+from benchmarks.table import table, versions
 
 GROUPS = ("bare", "retry", "breaker", "bulkhead", "ratelimit", "timeout", "hedge", "pipeline")
 PACKAGES = [
     *("anyio", "trio", "uvloop", "opentelemetry-api", "nopanic", "hyx", "pyresilience", "redress", "interlock-cb"),
     *("stamina", "tenacity", "backoff", "purgatory", "circuitbreaker", "aiobreaker", "pybreaker"),
 ]
-
-
-def versions() -> dict[str, str]:
-    """The packages that took part."""
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-def header() -> str:
-    """What the run stood on."""
-    packages = "  ".join(f"{name} {number}" for name, number in versions().items())
-    return f"python {platform.python_version()}  cores {os.cpu_count()}  load {os.getloadavg()[0]:.2f}\n{packages}"
-
-
-def table(lines: Sequence[Sequence[str]], texts: int) -> str:
-    """*lines* with aligned columns, the first *texts* of them to the left."""
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if at < texts else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
 
 
 def figures(rows: Iterable[Row], samples: Samples, backends: list[str], path: str) -> str:
@@ -66,37 +37,11 @@ def figures(rows: Iterable[Row], samples: Samples, backends: list[str], path: st
     return f"\n{path}: {title}; us per call, and over {base!r}\n{table(lines, 2)}"
 
 
-def verdicts(found: Iterable[Verdict]) -> str:
-    """The bars, one line each."""
-    lines = [["", "row", "path", "backend", "against", "measured", "bar"]]
-    for one in found:
-        bar = one.bar
-        form = "{:.2f} x" if bar.ratio else "+{:.2f} us"
-        lines.append(
-            [
-                "?" if one.figure is None else "ok" if one.holds else "MISS",
-                bar.ours,
-                bar.path,
-                one.backend,
-                bar.other[1],
-                "-" if one.figure is None else form.format(one.figure),
-                form.format(bar.limit),
-            ]
-        )
-    return f"\nbars\n{table(lines, 5)}"
-
-
-def notes(samples: Samples) -> str:
-    """The rows that could not run, and why."""
-    said = sorted({f"{name} ({group}, {backend}): {why}" for (group, name, _, backend), why in samples.notes.items()})
-    return "\nleft out\n" + "\n".join(f"  {line}" for line in said) if said else ""
-
-
 def save(path: Path, samples: Samples, found: Iterable[Verdict]) -> None:
     """Everything as JSON, with each round's figures."""
     document = {
         "python": platform.python_version(),
-        "packages": versions(),
+        "packages": versions(PACKAGES),
         "rows": [
             {
                 "group": key[0],
@@ -111,18 +56,6 @@ def save(path: Path, samples: Samples, found: Iterable[Verdict]) -> None:
         "left_out": [
             {"group": k[0], "name": k[1], "path": k[2], "backend": k[3], "why": w} for k, w in samples.notes.items()
         ],
-        "bars": [
-            {
-                "row": one.bar.ours,
-                "path": one.bar.path,
-                "backend": one.backend,
-                "against": one.bar.other[1],
-                "unit": "ratio" if one.bar.ratio else "us over",
-                "measured": one.figure,
-                "limit": one.bar.limit,
-                "holds": one.holds,
-            }
-            for one in found
-        ],
+        "bars": bars.to_json(found),
     }
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -19,10 +19,6 @@ class Boom(Exception):
     """The passing failure of the ``fail2`` path."""
 
 
-class NotHere(Exception):
-    """The row cannot run: the message says what is missing."""
-
-
 @dataclass(frozen=True, slots=True)
 class Row:
     """*group* is the table it stands in, *paths* the kinds of call it is measured with."""
