@@ -1,6 +1,8 @@
 """Time: the event loop's clock for waits and deadlines, the wall clock for people."""
 
+import asyncio
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from time import monotonic
 from typing import Protocol
@@ -62,6 +64,21 @@ class SystemClock:
 
     def wall(self) -> float:
         return time.time()
+
+
+def reader(clock: Clock) -> Callable[[], float]:
+    """``clock.now`` for use under the event loop that is running, and no other: one that need not look for it."""
+    if type(clock) is not SystemClock:
+        return clock.now
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        loop = None
+    if loop is not None and asyncio.current_task(loop) is not None:  # trio as asyncio's guest sees a loop, but no task
+        return loop.time
+    import trio  # it runs, so it is there
+
+    return trio.current_time
 
 
 async def pause(seconds: float) -> None:

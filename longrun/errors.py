@@ -76,7 +76,12 @@ class TimeoutExceeded(LongrunError, TimeoutError):
 
 
 class RunKilled(LongrunError):
-    """The critic ended the run; *reason* is the first one given and stays. *task* is the name of the run's task."""
+    """The critic ended the run; *reason* is the first one given and stays. *task* is the name of the run's task.
+
+    For a task it is the service's failure, unless its classifier knows better: a run that hangs is tried again, gently.
+    """
+
+    retryable = True
 
     def __init__(self, reason: str, task: str | None = None) -> None:
         super().__init__(f"the run{f' of {task!r}' if task is not None else ''} was killed: {reason}")

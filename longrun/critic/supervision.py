@@ -69,6 +69,8 @@ class Supervision(Generic[S]):
         self._tell(KillOrdered(subject.run.task, subject.run.id, reason, by))
 
     async def _ask(self, subject: S, watch: Watch, critic: Critic, info: RunInfo) -> None:
+        if watch.state != "consulting":  # the attempt has ended before anybody could be asked
+            return
         scope = subject.consult = CancelScope()
         with scope:
             answer = await critic.consult(info)

@@ -8,7 +8,7 @@ from longrun.task.verdict import resumed
 
 def pause(unit: Unit, dispatcher: Dispatcher, reason: str) -> bool:
     """No new attempt of *unit* starts; one in flight ends by itself. False when it is paused, or over."""
-    if unit.over or unit.paused is not None:
+    if unit.over or unit.removed or unit.paused is not None:
         return False
     unit.paused = reason
     if unit.phase != "running":
@@ -19,7 +19,7 @@ def pause(unit: Unit, dispatcher: Dispatcher, reason: str) -> bool:
 
 def resume(unit: Unit, dispatcher: Dispatcher, now: float) -> list[Event] | None:
     """*unit* goes on where its grid is by now, or with its retry; what to tell. None when it was not paused."""
-    if unit.paused is None:
+    if unit.paused is None or unit.over:
         return None
     unit.paused = None
     if unit.phase != "paused":
@@ -53,7 +53,6 @@ def landed(unit: Unit, dispatcher: Dispatcher, now: float) -> None:
 
 def _at_once(unit: Unit, dispatcher: Dispatcher, now: float) -> None:
     if unit.run is None:
-        # The run serves no point of the grid, so none that lies ahead is used up by it.
-        unit.grid_due = min(unit.grid_due, now)
+        unit.extra = True
     unit.move("waiting" if unit.run is None else "retrying")
     dispatcher.put(unit, now)

@@ -4,10 +4,12 @@ import math
 from collections import deque
 from collections.abc import Iterable
 from itertools import islice
+from operator import attrgetter
 
 import anyio
 
-from longrun.clock import Clock
+from longrun.clock import Clock, reader
+from longrun.task.alarm import Alarm, alarm
 from longrun.task.calendar import Calendar
 from longrun.task.flights import Flights
 from longrun.task.limit import Limit, first_full
@@ -28,17 +30,20 @@ class Dispatcher:
         self._nap = math.inf
         self._watchdog: Watchdog | None = None
         self._clock = clock
+        self._now = clock.now
         self._calendar: Calendar[Unit] = Calendar(resolution)
         self._queue: deque[Unit] = deque()
+        self._queued = 0
         self._max_running = max_running
         self._flights = flights
+        flights.sooner = self._look_sooner
         self._planned = math.inf
-        self._wake: anyio.Event | None = None
+        self._alarm: Alarm | None = None
 
     @property
     def queued(self) -> int:
-        """Units that are due and wait for a slot."""
-        return len(self._queue)
+        """Units that are due and wait for a slot, or for a limit."""
+        return self._queued
 
     def put(self, unit: Unit, due: float) -> None:
         """*unit* starts at *due*, or as soon after that as there is a slot; where it stood before no longer counts."""
@@ -49,6 +54,7 @@ class Dispatcher:
 
     def drop(self, unit: Unit) -> None:
         """*unit* is not due any more. If it stands in a line, that place is passed over when its turn comes."""
+        self._queued -= unit.phase == "queued"
         self._calendar.drop(unit)
 
     def accompany(self, watchdog: Watchdog) -> None:
@@ -62,14 +68,16 @@ class Dispatcher:
 
     def wake(self) -> None:
         """Look at once at what is to be done."""
-        if self._wake is not None:
-            self._wake.set()
+        if self._alarm is not None:
+            self._alarm.ring()
 
     async def serve(self, quiet: anyio.Event) -> None:
         """Start what is due until *quiet*."""
         self._planned = math.inf
+        self._alarm = alarm()
+        self._now = reader(self._clock)
         while not quiet.is_set():
-            now = self._clock.now()
+            now = self._now()
             if self._watchdog is not None:
                 self._watchdog.beat()
             if now - self._planned > LAG:
@@ -79,10 +87,8 @@ class Dispatcher:
             for unit in self._calendar.due(now):
                 self._due(unit, now)
             self._fill(now)
-            self._wake = anyio.Event()
             self._planned = min(self._calendar.next_due(), self._flights.next_look, now + self._nap)
-            with anyio.CancelScope(deadline=self._planned):
-                await self._wake.wait()
+            await self._alarm.wait(self._planned)
 
     def landed(self, unit: Unit, now: float) -> None:
         """A flight of *unit* has ended: its slot, and its share of the limits, go to who is next in the line."""
@@ -92,13 +98,19 @@ class Dispatcher:
                 limit.give_back()
             self._offer(limits)
         self._fill(now)
+        self._look_sooner()
+
+    def _look_sooner(self) -> None:
         if self._flights.next_look < self._planned:
             self.wake()
 
     def _due(self, unit: Unit, now: float) -> None:
         if not self._park(unit, now):
             unit.move("queued")
-            self._queue.append(unit)
+            self._queued += 1
+            if not unit.lined:
+                unit.lined = True
+                self._queue.append(unit)
 
     def _park(self, unit: Unit, now: float) -> bool:
         """Back to the calendar when the gate of *unit* is closed; it may have closed while the unit was queued."""
@@ -115,20 +127,29 @@ class Dispatcher:
         queue, flights = self._queue, self._flights
         while queue and flights.slots < self._max_running:
             unit = queue.popleft()
+            unit.lined = False
             limits = unit.limits
-            if unit.phase != "queued" or self._park(unit, now):
-                self._offer(limits)  # it was paused or removed, or its gate is closed: the next one may go instead
+            if unit.phase != "queued":
+                self._offer(limits)  # it was paused or removed: the next one may go instead
+                continue
+            if self._park(unit, now):
+                self._queued -= 1
+                self._offer(limits)
                 continue
             full = first_full(limits)
             if full is not None:
+                unit.lined = True
                 full.queue(unit)
+                self._offer(limits)  # the others of its limits may have room, which it does not use
                 continue
             for limit in limits:
                 limit.take()
+            self._queued -= 1
             flights.launch(unit, now)
 
     def _offer(self, limits: Iterable[Limit]) -> None:
         """Whoever waits for a limit that has room may ask for a slot, before those who came later."""
-        for limit in limits:
-            offered = list(islice(limit.line(), max(0, limit.runs - limit.used)))
-            self._queue.extendleft(reversed(offered))
+        offered = [unit for limit in limits for unit in islice(limit.line(), max(0, limit.runs - limit.used))]
+        if len(offered) > 1:
+            offered.sort(key=attrgetter("due"))
+        self._queue.extendleft(reversed(offered))

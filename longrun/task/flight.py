@@ -23,8 +23,10 @@ GRACE = 5.0
 class Flight:
     """Mutable; touched by its runner only. Instants are on the event loop's clock."""
 
-    __slots__ = ("consult", "coroutine", "ended", "ended_at", "limit", "reason", "run", "scope", "started", "stuck",
-                 "unit", "watch")  # fmt: skip
+    __slots__ = (
+        "consult", "coroutine", "ended", "ended_at", "handle", "limit", "reason", "run", "scope", "started", "stuck",
+        "unit", "watch",
+    )  # fmt: skip
 
     def __init__(self, unit: Unit, run: Run, now: float) -> None:
         self.unit = unit
@@ -35,6 +37,7 @@ class Flight:
         self.ended: Ended | None = None
         self.ended_at = math.inf
         self.reason = ""
+        self.handle: object = None
         self.stuck = False
         self.started = now
         self.limit = math.inf

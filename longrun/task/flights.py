@@ -4,7 +4,6 @@ One look at all of them serves time limits, critics and attempts that ignore the
 earliest instant at which it could change anything, so an attempt that ends in time costs it nothing.
 """
 
-import itertools
 import math
 import os
 from collections.abc import Awaitable, Callable
@@ -15,7 +14,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from longrun.checkpoint.store import CheckpointStore
-from longrun.clock import Clock
+from longrun.clock import Clock, reader
 from longrun.critic.supervision import Supervision
 from longrun.deadline import current_run
 from longrun.errors import RunKilled, StrayCancellation, TimeoutExceeded
@@ -50,14 +49,19 @@ class Flights:
         self.running: dict[str, Flight] = {}
         #: When :meth:`look` has to be called next.
         self.next_look = math.inf
+        #: Called when that has come nearer between two looks.
+        self.sooner: Callable[[], None] = lambda: None
         self._clock = clock
+        self.now = clock.now
         self._tally = tally
         self._tell = tell
         self._routine = routine
         self._land = land
         self._checkpoints = checkpoints
-        self._ids = (f"{prefix}-{n:x}" for prefix in [os.urandom(5).hex()] for n in itertools.count(1))
+        self._prefix = os.urandom(5).hex()
+        self._count = 0
         self._outer_deadline = math.inf
+        self._new_scope: Callable[[], anyio.CancelScope] = anyio.CancelScope
         self._spawn: Spawner | None = None
         self._supervision: Supervision[Flight] | None = None
         self._none_left: anyio.Event | None = None
@@ -65,6 +69,8 @@ class Flights:
     def open(self, tg: TaskGroup, outer_deadline: float) -> None:
         """Flights start from the context of the caller; they are to end by *outer_deadline* in any case."""
         self._spawn = spawner(tg)
+        self.now = reader(self._clock)
+        self._new_scope = type(anyio.CancelScope())  # the backend's own: anyio would look for it each time
         self._outer_deadline = outer_deadline
         self._supervision = Supervision(tg, self._clock, self._tell, self._judged)
 
@@ -79,22 +85,36 @@ class Flights:
             self._none_left = anyio.Event()
             await self._none_left.wait()
 
+    async def take_down(self) -> None:
+        """End all of them and wait until they have: the runner breaks off, and they are nobody's children on asyncio."""
+        with anyio.CancelScope(shield=True):
+            for flight in tuple(self.running.values()):
+                self.end(flight, "stopped", "the runner breaks off")
+            await self.wait()
+
     def launch(self, unit: Unit, now: float) -> None:
         """*unit* has a slot: its next attempt starts in this turn of the event loop, or the next."""
         unit.move("running")
-        run = unit.run = unit.run or Run(unit.name, next(self._ids), self._checkpoints)
+        run = unit.run
+        if run is None:
+            self._count += 1
+            run = unit.run = Run(unit.name, (self._prefix, self._count), self._checkpoints)
         flight = unit.flight = self.running[unit.name] = Flight(unit, run, now)
         self.next_look = min(self.next_look, now + unit.task.terms.patience)
         assert self._spawn is not None
-        self._spawn(self._fly, flight, unit.name)
+        flight.handle = self._spawn(self._fly, flight, unit.name)
 
     def end(self, flight: Flight, how: Ended, reason: str) -> bool:
         """Cancel *flight*; False when it is being ended already."""
-        now = self._clock.now()
+        now = self.now()
         if not flight.end(how, reason, now):
             return False
         flight.run.deadline = min(flight.run.deadline, now)
-        self.next_look = min(self.next_look, now + GRACE)
+        if how != "killed" and flight.watch is not None:
+            flight.watch.end()
+        if flight.consult is not None:
+            flight.consult.cancel()
+        self._look_at(now + GRACE)
         return True
 
     def kill(self, flight: Flight, reason: str, by: str) -> bool:
@@ -109,11 +129,16 @@ class Flights:
         """The event loop was blocked for so long."""
         self._tally.blocks += 1
         self._tally.blocked += seconds
-        now = self._clock.now()
+        now = self.now()
         for flight in self.running.values():
             flight.shift(max(0.0, min(seconds, now - flight.started)))  # it may have begun while the loop was blocked
             if flight.ended is None:
                 flight.run.deadline = min(flight.deadline, self._outer_deadline)
+
+    def _look_at(self, instant: float) -> None:
+        if instant < self.next_look:
+            self.next_look = instant
+            self.sooner()
 
     # -- in the air --------------------------------------------------------------------------------------------------
 
@@ -152,11 +177,11 @@ class Flights:
             self.end(flight, "killed", flight.watch.killed)
         elif flight.ended is None:
             flight.run.deadline = min(flight.deadline, self._outer_deadline)
-            self.next_look = min(self.next_look, flight.watch.next_look(flight.run.last_progress))
+            self._look_at(flight.watch.next_look(flight.run.last_progress))
 
     async def _fly(self, flight: Flight) -> None:
         unit, run = flight.unit, flight.run
-        now = self._clock.now()
+        now = self.now()
         flight.begin(now)
         self._tally.started(now - unit.due)
         unit.last_started = now
@@ -167,12 +192,13 @@ class Flights:
         if self._routine:
             self._tell(AttemptStarted(unit.name, run.attempt, run.id))
         error: Exception | None = None
-        scope = flight.scope = anyio.CancelScope()
+        scope = flight.scope = self._new_scope()
         if flight.ended is not None:  # between being given a slot and getting here
             scope.cancel()
         try:
             with scope:
-                await _call(flight)
+                flight.coroutine = _call(flight)
+                await flight.coroutine
         except anyio.get_cancelled_exc_class() as stray:
             if anyio.current_effective_deadline() == -math.inf:
                 raise
@@ -181,6 +207,8 @@ class Flights:
         except Exception as raised:  # noqa: BLE001 - work may raise anything: this is where failures are caught
             error = raised
         finally:
+            if run.has_pending:
+                await run.flush()
             flight.scope = flight.coroutine = unit.flight = None
             self.running.pop(unit.name, None)
             self._tally.stuck -= flight.stuck
@@ -194,18 +222,17 @@ class Flights:
         self._land(flight, error, error is None and scope.cancelled_caught)
 
 
-async def _call(flight: Flight) -> None:
+def _call(flight: Flight) -> Awaitable[object]:
+    """The work of *flight*, ready to be awaited."""
     task = flight.unit.task
+    terms = task.terms
     work = cast("Callable[..., Awaitable[object]]", task.work)
-    call: Call[object] = partial(work, flight.run) if task.terms.takes_run else work
-    for layer in reversed(task.terms.layers):
+    if not terms.layers:
+        return work(flight.run) if terms.takes_run else work()
+    call: Call[object] = partial(work, flight.run) if terms.takes_run else work
+    for layer in reversed(terms.layers):
         call = partial(layer, call)
-    flight.coroutine = call()
-    try:
-        await flight.coroutine
-    finally:
-        if flight.run.has_pending:
-            await flight.run.flush()
+    return call()
 
 
 def _verdict(flight: Flight, error: Exception | None, cancelled: bool) -> Exception | None:

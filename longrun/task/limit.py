@@ -1,7 +1,9 @@
 """Limit: how many runs of some tasks go on at a time, beside the limit of the whole runner. Pure."""
 
+from bisect import insort
 from collections import deque
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ class Limit:
     @property
     def waiting(self) -> int:
         """Tasks that are due and wait for it."""
-        return len(self._line) if self._line is not None else 0
+        return sum(unit.phase == "queued" for unit in self._line or ())
 
     def give_back(self) -> None:
         """A run has ended."""
@@ -47,10 +49,14 @@ class Limit:
             yield self._line.popleft()
 
     def queue(self, unit: "Unit") -> None:
-        """Last in the line."""
-        if self._line is None:
-            self._line = deque()
-        self._line.append(unit)
+        """Into the line, behind all that were due before it: it may have waited elsewhere already."""
+        line = self._line
+        if line is None:
+            line = self._line = deque()
+        if not line or line[-1].due <= unit.due:
+            line.append(unit)
+        else:
+            insort(line, unit, key=attrgetter("due"))
 
     def take(self) -> None:
         """A run begins."""

@@ -54,7 +54,9 @@ class Roster:
         first = unit.grid_due = now + delay
         unit.anchor = first if phase == delay else now + phase
         due = first + self._rng.uniform(0, jitter) if jitter else first
-        if unit.paused is None:
+        if unit.extra:
+            due = now
+        if unit.paused is None or unit.extra:
             self._dispatcher.put(unit, due)
         else:
             unit.due = due

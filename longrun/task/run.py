@@ -24,18 +24,18 @@ class Run:
     """
 
     __slots__ = (
-        "_checkpoint", "_checkpoints", "attempt", "deadline", "id", "last_progress", "note", "nudges", "stopping",
+        "_checkpoint", "_checkpoints", "_id", "attempt", "deadline", "last_progress", "note", "nudges", "stopping",
         "task",
     )  # fmt: skip
 
     def __init__(
         self,
         task: str,
-        id: str,  # noqa: A002 - the field's own word
+        id: str | tuple[str, int],  # noqa: A002 - the field's own word
         checkpoints: "CheckpointStore | None" = None,
     ) -> None:
         self.task = task
-        self.id = id
+        self._id = id
         self.attempt = 0
         self.stopping = False
         self.deadline = math.inf
@@ -44,6 +44,14 @@ class Run:
         self.nudges: tuple[str, ...] = ()
         self._checkpoints = checkpoints
         self._checkpoint: Checkpoint[Any] | None = None
+
+    @property
+    def id(self) -> str:
+        """Unique over all runners and processes; the same over the attempts of the run."""
+        made = self._id
+        if not isinstance(made, str):  # most runs are over before anybody has asked
+            made = self._id = f"{made[0]}-{made[1]:x}"
+        return made
 
     @property
     def checkpoint(self) -> "Checkpoint[Any]":

@@ -161,7 +161,8 @@ class Runner:
         """
         unit = self._roster.unit(name)
         if unit.over or unit.removed or self._stop.reason is not None:
-            why = "the runner stops" if self._stop.reason is not None else f"it has {unit.phase}"
+            gone = "it is being removed" if unit.removed else f"it has {unit.phase}"
+            why = "the runner stops" if self._stop.reason is not None else gone
             raise RunnerError(f"task {name!r} cannot be run now: {why}")
         control.trigger(unit, self._dispatcher, self._now())
 
@@ -247,7 +248,11 @@ class Runner:
                     self._roster.place(unit, now)
                 self._check_quiet()
                 tg.start_soon(self._dispatcher.serve, self._quiet)
-                await self._quiet.wait()
+                try:
+                    await self._quiet.wait()
+                except BaseException:
+                    await self._flights.take_down()
+                    raise
                 self._dispatcher.wake()
                 stuck = (*self._flights.running, *await self._run_hooks(tg))
                 if self._watchdog is not None:
@@ -261,7 +266,7 @@ class Runner:
             done.set()
 
     def _landed(self, flight: Flight, error: Exception | None, interrupted: bool) -> None:
-        unit, run, now = flight.unit, flight.run, self._clock.now()
+        unit, run, now = flight.unit, flight.run, self._flights.now()
         tally = self._tally
         events: Sequence[Event] = ()
         if interrupted:
@@ -279,17 +284,20 @@ class Runner:
             events = tuple(verdict.failed(unit, run, error, flight.started, now, self._rng, self._hint_limit()))
             if self._past is not None and unit.phase == "retrying":
                 self._past.failed(unit)
-        if unit.run is None and unit.task.terms.stall is not None:
-            unit.task.terms.stall.forget(run.id)
+            if unit.removed:
+                events = events[:1]  # what it failed with on its way out; nothing follows from it
         if unit.over:
             self._roster.alive -= 1
         elif self._stop.reason is not None or unit.removed:
             unit.move("stopped")
+            unit.run = None
             self._roster.alive -= 1
         else:
             if no_waits.get() and unit.phase == "retrying":
                 unit.due = now
             control.landed(unit, self._dispatcher, now)
+        if unit.run is None and unit.task.terms.stall is not None:
+            unit.task.terms.stall.forget(run.id)
         if events:
             self._tell(events)
         if unit.removed:

@@ -12,6 +12,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from anyio.abc import TaskGroup
 
+from longrun.task.alarm import running_asyncio
+
 A = TypeVar("A")
 
 #: What is run: it lets nothing out but what is a defect, or an exit.
@@ -19,44 +21,42 @@ Child: TypeAlias = Callable[[A], Coroutine[Any, Any, None]]
 
 
 class Spawner(Protocol):
-    """Starts children with the context variables as they were when it was made."""
+    """Starts children with the context variables as they were when it was made. What it returns has to be kept as long
+    as the child lives: an event loop refers to its tasks only weakly."""
 
-    def __call__(self, child: Child[A], argument: A, name: str) -> None: ...
+    def __call__(self, child: Child[A], argument: A, name: str) -> object: ...
 
 
 def spawner(tg: TaskGroup) -> Spawner:
     """For the backend that is running. What a child lets out comes out of *tg*, and ends it."""
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        loop = None
-    if loop is None or asyncio.current_task(loop) is None:  # trio as asyncio's guest sees a loop, but no task
-        return _grouped(tg)
-    return _native(tg, loop)
+    loop = running_asyncio()
+    return _grouped(tg) if loop is None else _native(tg, loop)
 
 
 def _grouped(tg: TaskGroup) -> Spawner:
     context = copy_context()
 
-    def spawn(child: Child[A], argument: A, name: str) -> None:
+    def spawn(child: Child[A], argument: A, name: str) -> object:
         context.copy().run(lambda: tg.start_soon(child, argument, name=name))
+        return None
 
     return spawn
 
 
 def _native(tg: TaskGroup, loop: asyncio.AbstractEventLoop) -> Spawner:
     context = copy_context()
-    alive: set[asyncio.Task[None]] = set()
 
-    def done(task: asyncio.Task[None]) -> None:
-        alive.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            tg.start_soon(_raise, error)
+    async def guarded(child: Child[A], argument: A) -> None:
+        # Not a callback of the task: each costs a turn of the event loop.
+        try:
+            await child(argument)
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+            raise  # the event loop sees to these itself
+        except BaseException as defect:  # noqa: BLE001 - nothing may get lost; it is raised again where it is seen
+            tg.start_soon(_raise, defect)
 
-    def spawn(child: Child[A], argument: A, name: str) -> None:
-        task = loop.create_task(child(argument), name=name, context=context.copy())
-        alive.add(task)
-        task.add_done_callback(done)
+    def spawn(child: Child[A], argument: A, name: str) -> object:
+        return loop.create_task(guarded(child, argument), name=name, context=context.copy())
 
     return spawn
 

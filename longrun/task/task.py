@@ -37,6 +37,11 @@ class Task:
     phase: float | None = None
     limits: tuple[Limit, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.limits:  # one that is given twice counts once
+            own = tuple(limit for limit in dict.fromkeys(self.limits) if limit not in self.terms.limits)
+            object.__setattr__(self, "limits", own)
+
     @classmethod
     def once(
         cls,
@@ -140,7 +145,7 @@ def _terms(
         raise ValueError(f"task {name!r}: gate is {gate!r}; give a Gate")
     if stall is not None and not callable(getattr(stall, "watch", None)):
         raise ValueError(f"task {name!r}: stall is {stall!r}; give a Critic")
-    taken = tuple(limits)
+    taken = tuple(dict.fromkeys(limits))
     for limit in taken:
         if not isinstance(limit, Limit):
             raise ValueError(f"task {name!r}: limit {limit!r} is none; give a Limit")

@@ -77,8 +77,8 @@ class Unit:
     """Mutable; touched by its runner only. There may be a hundred thousand: what most do not need is made on need."""
 
     __slots__ = (
-        "again", "anchor", "due", "engine", "flight", "grid_due", "last_started", "last_succeeded", "paused", "phase",
-        "removed", "run", "runs", "skipped", "task", "tick", "trouble",
+        "again", "anchor", "due", "engine", "extra", "flight", "grid_due", "last_started", "last_succeeded", "lined",
+        "paused", "phase", "removed", "run", "runs", "skipped", "task", "tick", "trouble",
     )  # fmt: skip
 
     def __init__(self, task: Task, engine: Engine) -> None:
@@ -90,6 +90,10 @@ class Unit:
         self.anchor = 0.0
         self.grid_due = 0.0
         self.due = 0.0
+        #: Whether the run to come, or in flight, was triggered: it serves no point of the grid.
+        self.extra = False
+        #: Whether it stands in a line for a slot or a limit; it may have left in the meantime, and keeps its place then.
+        self.lined = False
         self.run: Run | None = None
         self.flight: Flight | None = None
         self.trouble: Trouble | None = None
@@ -142,7 +146,7 @@ class Unit:
             degraded_since=trouble.degraded_since,
             late=flight is not None and flight.late(now),
             stuck=flight is not None and flight.stuck,
-            paused=self.paused,
+            paused=None if self.over else self.paused,
         )
 
 

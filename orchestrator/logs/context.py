@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from types import MappingProxyType
 
 from orchestrator.logs.record import STANDARD
@@ -24,25 +24,21 @@ def bind(**fields: object) -> Iterator[None]:
 
     Enter and leave it in the same task. Raises ValueError for a name that log records use themselves.
     """
-    before = _context.get()
-    token = _bind(fields, before)
+    taken = sorted(STANDARD.intersection(fields))
+    if taken:
+        raise ValueError(f"{', '.join(taken)} cannot be bound: log records have it already; choose another name")
+    merged = {**_context.get(), **fields}
+    token = _context.set(MappingProxyType({name: value for name, value in merged.items() if value is not None}))
     try:
         yield
     finally:
         _context.reset(token)
 
 
-def bind_task(**fields: object) -> None:
-    """Like :func:`bind`, until the task that calls it ends: for a task that does one thing from its first line on."""
-    _bind(fields, _context.get())
-
-
-def _bind(fields: Mapping[str, object], before: Mapping[str, object]) -> Token[Mapping[str, object]]:
-    if not STANDARD.isdisjoint(fields):
-        taken = sorted(STANDARD.intersection(fields))
-        raise ValueError(f"{', '.join(taken)} cannot be bound: log records have it already; choose another name")
-    merged = {**before, **fields}
-    return _context.set(MappingProxyType({name: value for name, value in merged.items() if value is not None}))
+def bind_task(fields: Mapping[str, object]) -> None:
+    """Put *fields*, names that log records have not, on every line until the task that calls it ends: for a task that
+    does one thing from its first line on. What was bound around it is left behind."""
+    _context.set(fields)
 
 
 class ContextFilter(logging.Filter):

@@ -18,6 +18,10 @@ class Resolution:
         self._known: dict[str, object] = {}
         self._asking: dict[str, anyio.Lock] = {}
 
+    def known(self, text: str) -> object | None:
+        """The completed tenant that *text* names, if it is known; else None."""
+        return self._known.get(text)
+
     async def of(self, text: str, tenant: object) -> object:
         """The completed *tenant*, which *text* names. Raises what the lookup raises."""
         if text in self._known:

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from types import CoroutineType
 from typing import cast
 
 from orchestrator.contracts.run import Run
@@ -84,28 +85,33 @@ class Unit:
         """The name its module is registered under."""
         return self.declaration.module
 
-    async def work(self, run: Run) -> None:
-        """One run of the domain's work.
+    def work(self, run: Run) -> Awaitable[None]:
+        """One run of the domain's work, to be awaited.
 
         A worker receives its tenant completed by the module's ``resolve``; a preflight receives it as configured,
         because a preflight may be what stores the things that ``resolve`` looks up. *run* is passed on when the work
         asks for it. Raises what the work or the lookup raises; WorkNotAsync when the work is no async function.
         """
-        arguments: list[object] = []
-        if self.declaration.per_tenant:
-            arguments.append(await self._completed())
-        if self.declaration.takes_run:
-            arguments.append(run)
-        call = cast("Callable[..., Awaitable[None]]", self.spec.work)
-        outcome = call(*arguments)
-        if not inspect.isawaitable(outcome):
+        declaration = self.declaration
+        if not declaration.per_tenant:
+            return self._called(run) if declaration.takes_run else self._called()
+        tenant = self.tenant
+        if self.text is not None and declaration.phase != "preflight":
+            tenant = declaration.resolution.known(self.text)
+            if tenant is None:
+                return self._completed(run)
+        return self._called(tenant, run) if declaration.takes_run else self._called(tenant)
+
+    async def _completed(self, run: Run) -> None:
+        assert self.text is not None
+        tenant = await self.declaration.resolution.of(self.text, self.tenant)
+        await (self._called(tenant, run) if self.declaration.takes_run else self._called(tenant))
+
+    def _called(self, *arguments: object) -> Awaitable[None]:
+        outcome = cast("Callable[..., Awaitable[None]]", self.spec.work)(*arguments)
+        if type(outcome) is not CoroutineType and not inspect.isawaitable(outcome):
             raise WorkNotAsync(
                 f"{self.id}: its work returned {type(outcome).__name__}, which cannot be awaited; "
                 f"make the work that {self.declaration.declared_by} declares an async function"
             )
-        await outcome
-
-    async def _completed(self) -> object:
-        if self.phase == "preflight" or self.text is None:
-            return self.tenant
-        return await self.declaration.resolution.of(self.text, self.tenant)
+        return outcome

@@ -1,7 +1,7 @@
 """From a unit of the plan to a task of the runner."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import replace
 
 from longrun import Gate, Limit, Run, Task
@@ -87,10 +87,33 @@ class UnitWork:
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
 
-    async def __call__(self, run: Run) -> None:
+    def __call__(self, run: Run) -> Awaitable[None]:
         # For good: a run is a task of its own, so what is bound in it ends with it.
-        bind_task(**context(self.unit, run.id))
-        await self.unit.work(UnitRun(self.unit, run))
+        unit = self.unit
+        bind_task(_Place(unit, run))
+        return unit.work(UnitRun(unit, run))
+
+
+class _Place(Mapping[str, object]):
+    """What every line of a log about a run carries, put together when there is a line."""
+
+    __slots__ = ("_run", "_unit")
+
+    def __init__(self, unit: Unit, run: Run) -> None:
+        self._unit = unit
+        self._run = run
+
+    def __getitem__(self, field: str) -> object:
+        return self._fields()[field]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields())
+
+    def __len__(self) -> int:
+        return len(self._fields())
+
+    def _fields(self) -> Mapping[str, object]:
+        return context(self._unit, self._run.id)
 
 
 class Tasks:
@@ -108,7 +131,7 @@ class Tasks:
         self._once = once
         self._per_tenant = per_tenant
         self._terms: dict[Declaration, Terms] = {}
-        self._of_tenant: dict[str, tuple[Limit, ...]] = {}
+        self._of_tenant: dict[tuple[str, str], tuple[Limit, ...]] = {}
 
     def task(self, unit: Unit) -> Task:
         """*unit* as a task."""
@@ -119,16 +142,17 @@ class Tasks:
         limits = () if self._per_tenant is None else self._limits(unit, self._per_tenant)
         return Task(unit.name, UnitWork(unit), terms, limits=limits)
 
-    def forget(self, text: str) -> None:
-        """The tenant *text* is gone."""
-        self._of_tenant.pop(text, None)
+    def forget(self, tenant: tuple[str, str]) -> None:
+        """The tenant (module, text) is gone."""
+        self._of_tenant.pop(tenant, None)
 
     def _limits(self, unit: Unit, per_tenant: int) -> tuple[Limit, ...]:
         if unit.text is None or unit.phase != "worker":
             return ()
-        limits = self._of_tenant.get(unit.text)
+        tenant = (unit.module, unit.text)  # a tenant of another type may have the same text
+        limits = self._of_tenant.get(tenant)
         if limits is None:
-            limits = self._of_tenant[unit.text] = (Limit(f"tenant {unit.text}", per_tenant),)
+            limits = self._of_tenant[tenant] = (Limit(f"tenant {unit.text}", per_tenant),)
         return limits
 
     def _made(self, declaration: Declaration) -> Terms:

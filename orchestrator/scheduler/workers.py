@@ -225,7 +225,7 @@ class Workers:
                 self._count -= 1
             if name in self._runner:  # its run in flight was cancelled and is on its way out
                 self._leaving.setdefault(name, anyio.Event())
-        self._tasks.forget(text)
+        self._tasks.forget(tenant)
 
     def _unit(self, name: str) -> Unit:
         work = self._runner.task(name).work
