@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from longrun._version import __version__
+from longrun.attempts.events import AttemptStoreFailed, AttemptStoreRecovered
 from longrun.errors import PipelineError
 from longrun.events import (
     AttemptCancelled,
@@ -19,10 +20,12 @@ from longrun.events import (
     DegradedRecovered,
     Event,
     HookFailed,
+    LoopBlocked,
     RetryScheduled,
     RunAbandoned,
     TaskFailed,
     TaskFinished,
+    TaskRemoved,
     TicksSkipped,
 )
 from longrun.failure.category import Category
@@ -56,20 +59,25 @@ LABELS = ("rule", "circuit", "state", "priority")
 _OUTCOMES = {AttemptSucceeded: "succeeded", AttemptFailed: "failed", AttemptCancelled: "cancelled"}
 _OF_TASKS = (
     *(TaskFinished, TaskFailed, DegradedEntered, DegradedOngoing, DegradedRecovered),
-    *(TicksSkipped, RunAbandoned, HookFailed),
+    *(TicksSkipped, RunAbandoned, HookFailed, TaskRemoved, LoopBlocked, AttemptStoreFailed, AttemptStoreRecovered),
 )
 
 
 class Instruments:
     """A listener: ``observe(Instruments())`` for a pipeline, ``Runner(listeners=[Instruments()])`` for tasks.
 
-    Labels are ``call`` or ``task``, and by event ``outcome``, ``rule``, ``category``, ``error.type``. *tenant* tells
-    the tenant of a call or task by its name (None: no label): leave it out where tenants are many, each is a series of
-    its own. *meter_provider* is used instead of the global one. PipelineError without the package opentelemetry-api.
+    Labels are ``call`` or ``task``, and by event ``outcome``, ``rule``, ``category``, ``error.type``. *label* tells what
+    stands for the name of a call or task (by default the name itself), *tenant* its tenant (None: no label): every value
+    is a series of its own, so where tasks or tenants are many, give a *label* that takes few values, and no *tenant*.
+    *meter_provider* is used instead of the global one. PipelineError without the package opentelemetry-api.
     """
 
     def __init__(
-        self, *, tenant: Callable[[str], str | None] | None = None, meter_provider: "MeterProvider | None" = None
+        self,
+        *,
+        label: Callable[[str], str] = str,
+        tenant: Callable[[str], str | None] | None = None,
+        meter_provider: "MeterProvider | None" = None,
     ) -> None:
         try:
             from opentelemetry import metrics
@@ -77,6 +85,7 @@ class Instruments:
             raise PipelineError("Instruments needs the package opentelemetry-api; install it") from error
         meter = metrics.get_meter(SCOPE, __version__, meter_provider)
         self._meter = meter
+        self._label = label
         self._tenant = tenant
         self._degraded: set[str] = set()
         self._counters: dict[str, Counter] = {}
@@ -111,7 +120,7 @@ class Instruments:
             self._episode(event)
 
     def _labels(self, kind: str, event: Event) -> Iterator[tuple[str, Value]]:
-        yield kind, event.subject
+        yield kind, self._label(event.subject)
         tenant = self._tenant(event.subject) if self._tenant is not None else None
         if tenant is not None:
             yield "tenant", tenant

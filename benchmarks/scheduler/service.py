@@ -167,10 +167,15 @@ def _told(run: UnitWork) -> tuple[UnitWork, tuple[Listener, ...]]:
     async def told(unit: int) -> None:
         await spans.do(run, unit)
 
-    return told, (Instruments(meter_provider=meters),)
+    return told, (Instruments(label=_resource, meter_provider=meters),)
 
 
 def preflights(tenants: int) -> Scheduler:
     """Phase 1 with one check for each of so many tenants."""
     planner = Planner({"fleet": Fleets([Tenant(number) for number in range(tenants)], [Check()], ())})
     return Scheduler(planner.plan(), planner.infra_classifier())
+
+
+def _resource(unit: str) -> str:
+    """One series for each spec, not for each unit."""
+    return unit.rpartition(":")[0]
