@@ -66,9 +66,9 @@ _OF_TASKS = (
 class Instruments:
     """A listener: ``observe(Instruments())`` for a pipeline, ``Runner(listeners=[Instruments()])`` for tasks.
 
-    Labels are ``call`` or ``task``, and by event ``outcome``, ``rule``, ``category``, ``error.type``. *label* tells what
-    stands for the name of a call or task (by default the name itself), *tenant* its tenant (None: no label): every value
-    is a series of its own, so where tasks or tenants are many, give a *label* that takes few values, and no *tenant*.
+    Labels are ``call`` or ``task``, and by event ``outcome``, ``rule``, ``category``, ``error.type``. *label* tells
+    what stands for the name of a call or task (by default the name itself), *tenant* its tenant (None: no label): every
+    value is a series of its own, so where tasks or tenants are many, give a *label* of few values, and no *tenant*.
     *meter_provider* is used instead of the global one. PipelineError without the package opentelemetry-api.
     """
 

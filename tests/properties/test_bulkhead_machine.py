@@ -59,6 +59,7 @@ class SlotsMachine(RuleBasedStateMachine):
             return caller
         if len(self.line) == self.queue:
             assert answer == "full"
+            assert self.slots.withdraw(caller) is None  # it never stood in the queue, and wakes nobody
             return multiple()
         assert answer == "queued"
         self.line.append(caller)
@@ -118,6 +119,16 @@ class SlotsMachine(RuleBasedStateMachine):
 
 
 TestSlots = SlotsMachine.TestCase
+
+
+def test_slots_print_their_counts() -> None:
+    """What an operator reads in a debugger."""
+    slots: Slots[Caller] = Slots(Settings(1, 3))
+    slots.enter()
+    slots.join(Caller())
+    slots.join(Caller())
+
+    assert repr(slots) == "<Slots: 1 of 1 running, 2 of 3 queued>"
 
 
 def test_a_place_that_was_left_has_no_way_back() -> None:

@@ -3,6 +3,8 @@
 import itertools
 import math
 
+import pytest
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
@@ -75,6 +77,47 @@ class CalendarAgainstADictionary(RuleBasedStateMachine):
     @invariant()
     def whatever_is_expected_is_on_the_calendar(self) -> None:
         assert all(entry.tick >= 0 for entry in self.model)
+
+
+@pytest.mark.parametrize("tick", range(5))
+def test_what_was_dropped_does_not_come_whatever_its_tick(tick: int) -> None:
+    """The first ticks of a runner are ticks like others, and so is one that others share."""
+    calendar: Calendar[Entry] = Calendar(RESOLUTION)
+    dropped, kept = Entry(1), Entry(2)
+    calendar.put(dropped, tick * RESOLUTION)
+    calendar.put(kept, tick * RESOLUTION)
+
+    calendar.drop(dropped)
+
+    assert list(calendar.due(1.0)) == [kept]
+    assert calendar.next_due() == math.inf
+
+
+@pytest.mark.parametrize("tick", range(5))
+def test_what_was_put_twice_into_one_tick_comes_once(tick: int) -> None:
+    """Due is due."""
+    calendar: Calendar[Entry] = Calendar(RESOLUTION)
+    entry = Entry(1)
+    calendar.put(entry, tick * RESOLUTION)
+    calendar.put(entry, tick * RESOLUTION)
+
+    assert list(calendar.due(1.0)) == [entry]
+
+
+@given(st.integers(0, 10**6), st.floats(-1e-9, 1e-9))
+@example(ticks=1, rounding=0.0)
+@example(ticks=60, rounding=1e-9)
+def test_an_entry_comes_in_its_very_tick_and_not_one_before(ticks: int, rounding: float) -> None:
+    """Rounding of the instant, either way, makes it neither late nor early."""
+    calendar: Calendar[Entry] = Calendar(RESOLUTION)
+    entry = Entry(1)
+    calendar.put(entry, ticks * RESOLUTION + rounding)
+
+    early = list(calendar.due((ticks - 1) * RESOLUTION))
+    told = calendar.next_due()
+
+    assert (early, list(calendar.due(ticks * RESOLUTION - rounding))) == ([], [entry])
+    assert told == ticks * RESOLUTION
 
 
 TestCalendar = CalendarAgainstADictionary.TestCase

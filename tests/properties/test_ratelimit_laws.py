@@ -46,6 +46,19 @@ def test_nobody_waits_longer_than_the_rate_asks(gcra: Gcra, count: int) -> None:
     assert starts == pytest.approx([max(0, n + 1 - gcra.burst) * gcra.interval for n in range(count)], abs=1e-6)
 
 
+@given(limits, st.integers(0, 60), st.integers(0, 60))
+def test_whoever_stands_behind_others_waits_until_they_have_their_tokens(gcra: Gcra, taken: int, before: int) -> None:
+    """One interval for each token that has been taken, or will be, beyond the burst."""
+    arrival = -math.inf
+    for _ in range(min(taken, gcra.burst)):
+        arrival = gcra.take(arrival, 5.0)
+
+    wait = gcra.wait(arrival, 5.0, before)
+
+    missing = min(taken, gcra.burst) + before + 1 - gcra.burst
+    assert wait == pytest.approx(max(0, missing) * gcra.interval, abs=1e-6)
+
+
 @given(limits, pauses, st.floats(0, 100))
 def test_tokens_are_as_many_as_can_be_taken(gcra: Gcra, pauses: list[float], idle: float) -> None:
     """The count by value is the count by trying, between 0 and the burst."""
@@ -157,6 +170,9 @@ class LineMachine(RuleBasedStateMachine):
         else:
             assert turn.answer == "queued"
             self.waiting.append(caller)
+        assert caller.phase == ("admitted" if turn.answer == "admitted" else "waiting")
+        if turn.answer in ("full", "late"):
+            assert self.line.withdraw(caller) is None  # it never stood in the line, and wakes nobody
 
     @precondition(lambda self: self.waiting)
     @rule()
@@ -181,6 +197,7 @@ class LineMachine(RuleBasedStateMachine):
 
         assert following is (self.waiting[0] if self.waiting and not index else None)
         assert self.line.withdraw(caller) is None
+        assert caller.phase == "left"
 
     @invariant()
     def counts_are_those_of_the_model(self) -> None:

@@ -36,7 +36,7 @@ def test_only_steps_of_the_table_are_taken_and_a_refused_step_changes_nothing(st
                 one.move(step)
         assert one.phase == phase
         assert one.over == (phase in OVER)
-        assert one.state().phase == phase
+        assert one.state(0.0).phase == phase
 
 
 def test_the_table_names_every_phase_and_what_is_over_has_no_way_out() -> None:

@@ -46,6 +46,16 @@ def test_the_value_is_a_sample_and_the_nearest_rank() -> None:
     assert found == [50.0, 90.0, 95.0]
 
 
+def test_a_rank_or_a_number_of_samples_that_is_no_whole_one_is_the_next() -> None:
+    """33.3 samples are 34; half of 21 is the 11th, also where one half would round down."""
+    latencies = Latencies(0.5)
+    for index in range(21):
+        latencies.record(float(index + 1))
+
+    assert (Latencies(0.94).warmup, Latencies(0.94).window) == (34, 256)
+    assert latencies.value() == 11.0
+
+
 def test_a_clock_that_was_set_back_makes_a_latency_of_nothing() -> None:
     """Not one below zero."""
     latencies = Latencies(0.5)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from longrun import Baseline, Category, Failure, Policy, Task, retry
-from longrun.backoff import constant
+from longrun.backoff import Curve, constant
 from longrun.engine import Engine
 from longrun.events import (
     AttemptCancelled,
@@ -47,7 +47,7 @@ def running(
     task: Task, *rules: On, category: Category = Category.NODE, hint: float | None = None, **policies: Policy
 ) -> Unit:
     """A unit in its first attempt, due at 100, every failure of which is *category* where no rule speaks."""
-    policy = Policy(constant(4), retries=2)
+    policy = Policy(Curve("four", 4, 0, lambda _attempt, _previous, rng: rng.uniform(4, 4)), retries=2)
     chosen: dict[str, Any] = {"node": policy, "service": policy, "degraded": policy, **policies}
     baseline = Baseline(classify=lambda _: Failure(category, hint), **chosen)
     unit = Unit(task, Engine([option.rule for option in rules], baseline))
@@ -196,6 +196,9 @@ def test_a_success_forgets_the_failures_before_it() -> None:
     assert (state.last_error, state.category, state.runs, state.failures) == (None, None, 1, 1)
     begin(unit)
     assert fail(unit, 110.0, 111.0)[1:] == [RetryScheduled("poll", 1, 4.0, "node", ERROR, None, Category.NODE, "r1")]
+    begin(unit)
+    succeed(unit, 115.0, 116.0)
+    assert unit.runs == 2
 
 
 def test_a_failure_with_retries_left_is_retried_after_the_wait() -> None:
