@@ -1,6 +1,7 @@
 """Time: the event loop's clock for waits and deadlines, the wall clock for people."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -23,14 +24,33 @@ def now() -> float:
 
 
 def is_virtual() -> bool:
-    """Whether time is a test's: it passes only while the event loop waits, so nothing can block it."""
-    return _follow_the_loop
+    """Whether time is a test's: it passes only while the event loop waits, so nothing can block it unnoticed."""
+    return _follow_the_loop and hasattr(_loop_clock(), "jump")
+
+
+def _loop_clock() -> object:
+    """What keeps the time of the event loop that runs, as far as its type tells something; None without one."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        loop = None
+    if loop is not None and asyncio.current_task(loop) is not None:
+        return loop
+    trio = sys.modules.get("trio")
+    try:
+        return None if trio is None else trio.lowlevel.current_clock()
+    except RuntimeError:
+        return None
 
 
 def follow_the_loop() -> None:
     """Make :func:`now` read the event loop's clock where there is one; for virtual time."""
     global _follow_the_loop  # one clock for the process, switched by its tests alone
     _follow_the_loop = True
+
+
+#: Who is told when a test lets the event loop stand still, and for how many seconds; see ``longrun.testing.block``.
+standstill: set[Callable[[float], None]] = set()
 
 
 def _loop_time() -> float:

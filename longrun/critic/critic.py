@@ -1,6 +1,5 @@
 """Critic: when a run counts as stalled, who is asked about it, and when it is ended whatever anybody says."""
 
-import asyncio
 import logging
 import math
 from inspect import isawaitable, isclass, iscoroutinefunction
@@ -8,6 +7,7 @@ from traceback import format_exception_only
 
 import anyio
 
+from longrun.cancellation import asked_for
 from longrun.critic.decision import Decision
 from longrun.critic.escalators import Escalator
 from longrun.critic.info import RunInfo
@@ -94,7 +94,7 @@ class Critic:
                     return self._nonsense(asked, " without being awaited; make it an async function")
                 answer = await asked
         except anyio.get_cancelled_exc_class() as stray:
-            if _asked_for():
+            if asked_for(stray):
                 raise
             return self._failed("let a cancellation out that nobody had asked for", stray)
         except Exception as error:  # noqa: BLE001 - an escalator is foreign code: its failure must not end the run's watch
@@ -142,14 +142,3 @@ def _backstop(value: float, expected: float) -> float:
     except OverflowError:  # a whole number beyond any float
         fits = False
     return float(value) if fits else BACKSTOP_FLOOR
-
-
-def _asked_for() -> bool:
-    """Whether the cancellation that has just come by is one of this task, and not only of something it waited for.
-
-    Trio knows no other kind. On asyncio whoever awaits a future that somebody cancels gets the same exception.
-    """
-    if anyio.get_cancelled_exc_class() is not asyncio.CancelledError:
-        return True
-    task = asyncio.current_task()
-    return anyio.current_effective_deadline() == -math.inf or task is None or task.cancelling() > 0

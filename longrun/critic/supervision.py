@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
+import anyio
 from anyio import CancelScope
 from anyio.abc import TaskGroup
 
@@ -44,6 +45,19 @@ class Supervision(Generic[S]):
         self._clock = clock
         self._tell = tell
         self._judged = judged
+        self._asking: dict[RunInfo, None] = {}
+        self._silent: anyio.Event | None = None
+
+    async def end(self, grace: float) -> tuple[str, ...]:
+        """Nobody is watched any more: wait for the escalators, *grace* seconds at most.
+
+        Returns who still asks: these escalators ignore their cancellation.
+        """
+        with anyio.move_on_after(grace):
+            while self._asking:
+                self._silent = anyio.Event()
+                await self._silent.wait()
+        return tuple(f"critic of {info.task}" for info in self._asking)
 
     def look(self, subject: S, now: float) -> None:
         """Ask the critic when *subject* has stalled; kill it when its deadline has passed."""
@@ -72,8 +86,14 @@ class Supervision(Generic[S]):
         if watch.state != "consulting":  # the attempt has ended before anybody could be asked
             return
         scope = subject.consult = CancelScope()
-        with scope:
-            answer = await critic.consult(info)
+        self._asking[info] = None
+        try:
+            with scope:
+                answer = await critic.consult(info)
+        finally:
+            del self._asking[info]
+            if self._silent is not None and not self._asking:
+                self._silent.set()
         if subject.consult is scope:
             subject.consult = None
         if scope.cancel_called or watch.killed is not None:  # the attempt has ended meanwhile

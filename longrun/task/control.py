@@ -8,7 +8,7 @@ from longrun.task.verdict import resumed
 
 def pause(unit: Unit, dispatcher: Dispatcher, reason: str) -> bool:
     """No new attempt of *unit* starts; one in flight ends by itself. False when it is paused, or over."""
-    if unit.over or unit.removed or unit.paused is not None:
+    if unit.over or unit.paused is not None:
         return False
     unit.paused = reason
     if unit.phase != "running":

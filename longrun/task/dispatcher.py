@@ -8,13 +8,13 @@ from operator import attrgetter
 
 import anyio
 
-from longrun.clock import Clock, reader
+from longrun.clock import Clock, is_virtual, reader, standstill
 from longrun.task.alarm import Alarm, alarm
 from longrun.task.calendar import Calendar
 from longrun.task.flights import Flights
 from longrun.task.limit import Limit, first_full
 from longrun.task.unit import Unit
-from longrun.task.watchdog import Watchdog
+from longrun.task.watchdog import BEATS, Watchdog
 
 #: Seconds by which the dispatcher may wake up late before the event loop counts as blocked.
 LAG = 0.1
@@ -23,7 +23,7 @@ LAG = 0.1
 class Dispatcher:
     """Waits for the next due unit or the next look at the flights, whichever comes first; woken for earlier news.
 
-    With a watchdog it also wakes up a few times per second, so that it notices when the event loop was blocked.
+    In real time it also wakes up a few times per second, so that it notices when the event loop was blocked.
     """
 
     def __init__(self, clock: Clock, resolution: float, max_running: int, flights: Flights) -> None:
@@ -73,22 +73,35 @@ class Dispatcher:
 
     async def serve(self, quiet: anyio.Event) -> None:
         """Start what is due until *quiet*."""
-        self._planned = math.inf
         self._alarm = alarm()
         self._now = reader(self._clock)
-        while not quiet.is_set():
+        self._planned = math.inf
+        if not is_virtual():
+            self._nap = min(self._nap, 1 / BEATS)
+        standstill.add(self._stood_still)
+        try:
+            await self._serve(quiet, self._alarm)
+        finally:
+            standstill.discard(self._stood_still)
+            if self._watchdog is not None:
+                self._watchdog.close()
+
+    async def _serve(self, quiet: anyio.Event, alarm: Alarm) -> None:
+        while True:
             now = self._now()
             if self._watchdog is not None:
                 self._watchdog.beat()
             if now - self._planned > LAG:
                 self._flights.shift(now - self._planned)
+            if quiet.is_set():
+                return
             if now >= self._flights.next_look:
                 self._flights.look(now)
             for unit in self._calendar.due(now):
                 self._due(unit, now)
             self._fill(now)
             self._planned = min(self._calendar.next_due(), self._flights.next_look, now + self._nap)
-            await self._alarm.wait(self._planned)
+            await alarm.wait(self._planned)
 
     def landed(self, unit: Unit, now: float) -> None:
         """A flight of *unit* has ended: its slot, and its share of the limits, go to who is next in the line."""
@@ -99,6 +112,13 @@ class Dispatcher:
             self._offer(limits)
         self._fill(now)
         self._look_sooner()
+
+    def _stood_still(self, seconds: float) -> None:
+        """A test says so, and for how long: nothing has to be guessed."""
+        if seconds > LAG:
+            self._flights.shift(seconds)
+        self._planned += seconds
+        self.wake()
 
     def _look_sooner(self) -> None:
         if self._flights.next_look < self._planned:

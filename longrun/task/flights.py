@@ -85,8 +85,12 @@ class Flights:
             self._none_left = anyio.Event()
             await self._none_left.wait()
 
+    async def end_critics(self, grace: float) -> tuple[str, ...]:
+        """All have landed: what still runs of their critics after *grace* seconds, by name."""
+        return () if self._supervision is None else await self._supervision.end(grace)
+
     async def take_down(self) -> None:
-        """End all of them and wait until they have: the runner breaks off, and they are nobody's children on asyncio."""
+        """End all and wait until they have: the runner breaks off, and on asyncio they are nobody's children."""
         with anyio.CancelScope(shield=True):
             for flight in tuple(self.running.values()):
                 self.end(flight, "stopped", "the runner breaks off")
@@ -131,7 +135,8 @@ class Flights:
         self._tally.blocked += seconds
         now = self.now()
         for flight in self.running.values():
-            flight.shift(max(0.0, min(seconds, now - flight.started)))  # it may have begun while the loop was blocked
+            # It may have begun while the loop was blocked.
+            flight.shift(max(0.0, min(seconds, now - flight.started)))
             if flight.ended is None:
                 flight.run.deadline = min(flight.deadline, self._outer_deadline)
 

@@ -255,8 +255,7 @@ class Runner:
                     raise
                 self._dispatcher.wake()
                 stuck = (*self._flights.running, *await self._run_hooks(tg))
-                if self._watchdog is not None:
-                    self._watchdog.close()
+                stuck += await self._flights.end_critics(self._stop.grace)
                 if stuck:
                     self._emit(ShutdownStuck("runner", stuck))
                 self._over = True
@@ -284,8 +283,6 @@ class Runner:
             events = tuple(verdict.failed(unit, run, error, flight.started, now, self._rng, self._hint_limit()))
             if self._past is not None and unit.phase == "retrying":
                 self._past.failed(unit)
-            if unit.removed:
-                events = events[:1]  # what it failed with on its way out; nothing follows from it
         if unit.over:
             self._roster.alive -= 1
         elif self._stop.reason is not None or unit.removed:

@@ -92,7 +92,7 @@ class Unit:
         self.due = 0.0
         #: Whether the run to come, or in flight, was triggered: it serves no point of the grid.
         self.extra = False
-        #: Whether it stands in a line for a slot or a limit; it may have left in the meantime, and keeps its place then.
+        #: Whether it stands in a line for a slot or a limit; also when it is not queued any more, until its turn comes.
         self.lined = False
         self.run: Run | None = None
         self.flight: Flight | None = None

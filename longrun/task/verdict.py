@@ -71,6 +71,10 @@ def failed(
     trouble.last_error = error
     trouble.category = decision.category
     yield AttemptFailed(unit.name, run.attempt, now - started, error, decision.category, run.id)
+    if unit.removed:  # nothing follows from what it failed with on its way out
+        unit.run = None
+        unit.move("stopped")
+        return
     if isinstance(decision, GiveUp):
         unit.run = None
         unit.move("failed")

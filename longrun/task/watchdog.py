@@ -12,7 +12,8 @@ from longrun.events import Event, LoopBlocked
 
 _log = logging.getLogger("longrun.watchdog")
 
-#: The event loop shows that it moves so many times per second, and the thread looks as often.
+#: The event loop shows that it moves so many times per second, and in any time that is too long. The thread looks as
+#: often.
 BEATS = 4
 
 
@@ -22,6 +23,7 @@ class Watchdog:
 
     def __init__(self, limit: float, tell: Callable[[Event], None]) -> None:
         self._limit = limit
+        self._every = min(1.0, limit) / BEATS
         self._tell = tell
         self._beat = 0.0
         self._blocked: str | None = None
@@ -38,7 +40,7 @@ class Watchdog:
         self._beat = monotonic()
         self._thread = threading.Thread(target=self._watch, name="longrun watchdog", daemon=True)
         self._thread.start()
-        return 1 / BEATS
+        return self._every
 
     def beat(self) -> None:
         """The event loop moves."""
@@ -53,7 +55,7 @@ class Watchdog:
         self._closed.set()
 
     def _watch(self) -> None:
-        while not self._closed.wait(1 / BEATS):
+        while not self._closed.wait(self._every):
             silent = monotonic() - self._beat
             if silent >= self._limit and self._blocked is None:
                 self._blocked = stack = _stack_of_thread(self._loop_thread)

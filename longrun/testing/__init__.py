@@ -11,6 +11,7 @@ async def main() -> None:
 run_virtual(main)      # minutes of backoff in milliseconds
 """
 
+from longrun.testing.block import block
 from longrun.testing.clock import VirtualClock, run_virtual, virtual_backend
 from longrun.testing.instant import instant
 from longrun.testing.isolated import isolated
@@ -23,6 +24,7 @@ __all__ = [
     "Script",
     "ScriptedFailure",
     "VirtualClock",
+    "block",
     "instant",
     "isolated",
     "run_virtual",

@@ -53,13 +53,19 @@ class _JumpingSelector(selectors.SelectSelector):
         return []
 
 
-class _VirtualLoop(asyncio.SelectorEventLoop):
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Asyncio's own, with a clock that jumps."""
+
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
 
     def time(self) -> float:
         return self._jumping.jumped
+
+    def jump(self, seconds: float) -> None:
+        """So much time passes while nothing goes on."""
+        self._jumping.jumped += seconds
 
 
 def virtual_backend(backend: str = "asyncio") -> tuple[str, dict[str, Any]]:
@@ -69,7 +75,7 @@ def virtual_backend(backend: str = "asyncio") -> tuple[str, dict[str, Any]]:
         from trio.testing import MockClock
 
         return "trio", {"clock": MockClock(autojump_threshold=0)}
-    return "asyncio", {"loop_factory": _VirtualLoop}
+    return "asyncio", {"loop_factory": VirtualLoop}
 
 
 def run_virtual(fn: Callable[..., Awaitable[T]], *args: object, backend: str = "asyncio") -> T:

@@ -1,13 +1,12 @@
 """The host of a CronRunner: the shape of its callbacks, and how they are called: foreign code may do anything."""
 
-import asyncio
-import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TypeAlias, TypeVar
 
 import anyio
 
+from longrun.cancellation import asked_for
 from longrun.errors import StrayCancellation
 from orchestrator.cron.errors import RunnerError
 from orchestrator.cron.report import DueJob
@@ -37,7 +36,7 @@ async def foreign(call: Awaitable[T]) -> T:
     try:
         return await call
     except anyio.get_cancelled_exc_class() as cancelled:
-        if _asked_for(cancelled):
+        if asked_for(cancelled):
             raise
         raise StrayCancellation("a callback of the cron runner was cancelled by somebody else") from cancelled
 
@@ -45,11 +44,3 @@ async def foreign(call: Awaitable[T]) -> T:
 def said(error: BaseException) -> str:
     """*error* in one line."""
     return f"{type(error).__name__}: {error}"
-
-
-def _asked_for(cancelled: BaseException) -> bool:
-    # Trio knows no other kind. On asyncio whoever awaits a future that somebody cancels gets the same exception.
-    if not isinstance(cancelled, asyncio.CancelledError):
-        return True
-    task = asyncio.current_task()
-    return anyio.current_effective_deadline() == -math.inf or task is None or task.cancelling() > 0
