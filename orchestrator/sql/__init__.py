@@ -1,40 +1,71 @@
 """The service's own database: connection, units of work, numbered migrations, one error tree.
 
-A leaf: it imports contracts, anyio and the standard library, and every battery may import it. SQLite in this version.
+A leaf: it imports contracts, anyio and the standard library, and every battery may import it. PostgreSQL is in
+:mod:`orchestrator.sql.postgres`, which alone imports psycopg, and only when a URL names it.
 """
 
+from orchestrator.sql.connect import open_database
 from orchestrator.sql.errors import (
+    AccessDenied,
+    ConnectionLost,
     DatabaseBusy,
     DatabaseClosed,
     DatabaseCorrupt,
     DatabaseInUse,
     DatabaseReadOnly,
     DatabaseUnopenable,
+    DatabaseUnreachable,
     DatabaseUrlError,
     DiskFailing,
     DiskFull,
+    DriverMissing,
     MigrationFailed,
     SchemaNewer,
+    ServerExhausted,
+    ServerReadOnly,
+    ServerStopping,
     SqlError,
+    StatementTimeout,
+    TooManyConnections,
+    TransactionAborted,
+    TransactionConflict,
+    UnknownDatabase,
+    UnsupportedServer,
 )
 from orchestrator.sql.sqlite import SqliteDatabase
 from orchestrator.sql.state import StateDatabase
-from orchestrator.sql.url import sqlite_path
+from orchestrator.sql.url import Dialect, dialect, sqlite_path
 
 __all__ = [
+    "AccessDenied",
+    "ConnectionLost",
     "DatabaseBusy",
     "DatabaseClosed",
     "DatabaseCorrupt",
     "DatabaseInUse",
     "DatabaseReadOnly",
     "DatabaseUnopenable",
+    "DatabaseUnreachable",
     "DatabaseUrlError",
+    "Dialect",
     "DiskFailing",
     "DiskFull",
+    "DriverMissing",
     "MigrationFailed",
     "SchemaNewer",
+    "ServerExhausted",
+    "ServerReadOnly",
+    "ServerStopping",
     "SqlError",
     "SqliteDatabase",
     "StateDatabase",
+    "StatementTimeout",
+    "TooManyConnections",
+    "TransactionAborted",
+    "TransactionConflict",
+    "UnknownDatabase",
+    "UnsupportedServer",
+    "dialect",
+    "open_database",
     "sqlite_path",
 ]

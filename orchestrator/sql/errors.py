@@ -12,11 +12,25 @@
          ├─ SchemaNewer         the tables were written by newer code                           permanent
          ├─ MigrationFailed     a migration step was refused and rolled back                    permanent
          ├─ DatabaseClosed      used after it was closed                                        permanent
-         └─ DatabaseUrlError    (also a ValueError) the connection URL cannot be understood     permanent
+         ├─ DatabaseUrlError    (also a ValueError) the connection URL cannot be understood     permanent
+         │  of PostgreSQL alone:
+         ├─ DriverMissing       psycopg is not installed                                        permanent
+         ├─ DatabaseUnreachable no connection came about                                        retryable
+         ├─ AccessDenied        the user, its password or its rights                            permanent
+         ├─ UnknownDatabase     the server has no database of that name                         permanent
+         ├─ UnsupportedServer   the server is too old                                           permanent
+         ├─ ConnectionLost      the connection broke; ``outcome_unknown`` when while committing retryable
+         │   └─ ServerStopping  the server or an administrator ended it                         retryable
+         ├─ ServerReadOnly      (also DatabaseReadOnly) a standby, or set to read only          retryable
+         ├─ ServerExhausted     the server is out of memory or of another limited means         retryable
+         │   └─ TooManyConnections                                                              retryable
+         ├─ TransactionConflict serialization failure, deadlock, tables changed meanwhile       retryable
+         ├─ StatementTimeout    a statement took longer than it may                             retryable
+         └─ TransactionAborted  a statement failed and the unit of work went on                 permanent
 
 ``retryable`` and ``permanent`` are the plain attributes of :mod:`orchestrator.contracts.errors`. Two kinds of error of
-:mod:`sqlite3` are not translated, for they speak of the statement and not of the database: a wrong statement and a
-violated constraint reach the caller as they are.
+the drivers are not translated, for they speak of the statement and not of the database: a wrong statement and a
+violated constraint reach the caller as they are. Those of psycopg are translated in ``orchestrator.sql.postgres``.
 """
 
 import errno
@@ -120,6 +134,82 @@ class DatabaseClosed(SqlError):
 
 class DatabaseUrlError(SqlError, ValueError):
     """The connection URL cannot be understood; *where* is the URL without a password."""
+
+    permanent = True
+
+
+class DriverMissing(SqlError):
+    """The URL names PostgreSQL and its driver is not installed."""
+
+    permanent = True
+
+
+class DatabaseUnreachable(SqlError):
+    """No connection to the server came about: nobody listens there, the name is unknown, it is starting."""
+
+    retryable = True
+
+
+class AccessDenied(SqlError):
+    """The server does not let this user in, or not do this."""
+
+    permanent = True
+
+
+class UnknownDatabase(SqlError):
+    """The server has no database of that name."""
+
+    permanent = True
+
+
+class UnsupportedServer(SqlError):
+    """The server is too old."""
+
+    permanent = True
+
+
+class ConnectionLost(SqlError):
+    """The connection broke while it was used. Nothing was stored, unless *outcome_unknown*: then perhaps all was."""
+
+    retryable = True
+    outcome_unknown = False
+
+
+class ServerStopping(ConnectionLost):
+    """The server is shutting down, or an administrator ended the connection."""
+
+
+class ServerReadOnly(DatabaseReadOnly):
+    """The server is a standby, or set to read only. It may be the primary a moment later."""
+
+    permanent = False
+    retryable = True
+
+
+class ServerExhausted(SqlError):
+    """The server is out of memory or of another limited means."""
+
+    retryable = True
+
+
+class TooManyConnections(ServerExhausted):
+    """The server, or this user on it, has as many connections as it may."""
+
+
+class TransactionConflict(SqlError):
+    """The transaction met another one and was rolled back. Try again."""
+
+    retryable = True
+
+
+class StatementTimeout(SqlError):
+    """A statement took longer than it may, or was cancelled on the server; its transaction was rolled back."""
+
+    retryable = True
+
+
+class TransactionAborted(SqlError):
+    """A statement failed, and the unit of work went on as if nothing were. Everything was rolled back."""
 
     permanent = True
 

@@ -16,7 +16,7 @@ from anyio import CapacityLimiter, to_thread
 from orchestrator.contracts import Connection
 from orchestrator.sql import lock, migrations
 from orchestrator.sql.errors import DatabaseClosed, DatabaseCorrupt, translated
-from orchestrator.sql.url import MEMORY
+from orchestrator.sql.url import MEMORY, Dialect
 
 T = TypeVar("T")
 
@@ -35,6 +35,8 @@ class SqliteDatabase:
     The journal is WAL with ``synchronous=FULL``: with NORMAL a power cut takes the last commits with it, and what was
     reported as stored must stay stored. Writers that come together share that cost by sharing a transaction.
     """
+
+    dialect: Dialect = "sqlite"
 
     def __init__(self, connection: sqlite3.Connection, where: str, now: Callable[[], datetime]) -> None:
         self._connection = connection

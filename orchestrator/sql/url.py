@@ -1,30 +1,51 @@
-"""Connection URLs: ``sqlite:///absolute``, ``sqlite://relative``, ``sqlite://:memory:``.
+"""Connection URLs: which kind of database one names, and the path of a SQLite file.
 
-``sqlite3://`` is the same, and a scheme may be written in any case.
+``sqlite:///absolute``, ``sqlite://relative``, ``sqlite://:memory:``; ``sqlite3://`` is the same.
+``postgresql://user@host:5432/database?schema=workflow``; ``postgres://`` is the same.
+A scheme may be written in any case.
 """
 
 import re
 from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote
 
 from orchestrator.sql.errors import DatabaseUrlError
 
 MEMORY = ":memory:"
-_EXAMPLE = "use sqlite:///absolute/path.db, sqlite://relative/path.db or sqlite://:memory:"
+SQLITE_SCHEMES = ("sqlite", "sqlite3")
+POSTGRES_SCHEMES = ("postgres", "postgresql")
+
+_SQLITE = "use sqlite:///absolute/path.db, sqlite://relative/path.db or sqlite://:memory:"
+_EITHER = f"{_SQLITE}, or postgresql://user@host:5432/database"
+
+#: The kinds of database, by their usual names.
+Dialect = Literal["sqlite", "postgresql"]
+
+
+def dialect(url: str) -> Dialect:
+    """Which kind of database *url* names. DatabaseUrlError when it names none."""
+    if "\0" in url:
+        raise DatabaseUrlError(f"the database URL is {url!r}, with a NUL in it; {_EITHER}", repr(url))
+    shown = without_password(url)
+    scheme, found, _ = url.partition("://")
+    if not found:
+        raise DatabaseUrlError(f"the database URL {shown!r} has no scheme; {_EITHER}", shown)
+    if scheme.lower() in POSTGRES_SCHEMES:
+        return "postgresql"
+    if scheme.lower() in SQLITE_SCHEMES:
+        return "sqlite"
+    raise DatabaseUrlError(f"the database URL {shown!r} has the unknown scheme {scheme!r}; {_EITHER}", shown)
 
 
 def sqlite_path(url: str) -> str:
     """The path that *url* names, absolute, or ``":memory:"``. DatabaseUrlError when it names no SQLite database."""
-    if "\0" in url:
-        raise DatabaseUrlError(f"the database URL is {url!r}, with a NUL in it; {_EXAMPLE}", repr(url))
-    shown = _without_password(url)
-    scheme, found, rest = url.partition("://")
-    if not found:
-        raise DatabaseUrlError(f"the database URL {shown!r} has no scheme; {_EXAMPLE}", shown)
-    if scheme.lower() in ("postgres", "postgresql"):
-        raise DatabaseUrlError(f"the database URL {shown!r} names PostgreSQL, not in this version; {_EXAMPLE}", shown)
-    if scheme.lower() not in ("sqlite", "sqlite3"):
-        raise DatabaseUrlError(f"the database URL {shown!r} has the unknown scheme {scheme!r}; {_EXAMPLE}", shown)
-    path, asks, query = rest.partition("?")
+    shown = without_password(url)
+    if dialect(url) != "sqlite":
+        raise DatabaseUrlError(
+            f"the database URL {shown!r} names PostgreSQL, and SQLite is needed here; {_SQLITE}", shown
+        )
+    path, asks, query = url.partition("://")[2].partition("?")
     if asks:
         raise DatabaseUrlError(f"the database URL {shown!r} has parameters ({query!r}), SQLite takes none here", shown)
     if path in ("", MEMORY):
@@ -32,6 +53,11 @@ def sqlite_path(url: str) -> str:
     return str(Path(path).absolute())
 
 
-def _without_password(url: str) -> str:
-    hidden = re.sub(r"(?<=://)([^/@:]*):[^/]*@", r"\1:***@", url)
-    return re.sub(r"(?i)(password=)[^&\s]*", r"\1***", hidden)
+def without_password(url: str) -> str:
+    """*url* to be shown. Where a password may be is not always clear in a wrong one: rather too much is hidden."""
+    address, asks, query = re.sub(r"(?s)(?<=://)([^/@:?]*):.*@", r"\1:***@", url).partition("?")
+    options = (option.partition("=") for option in query.split("&"))
+    shown = (
+        f"{key}=***" if "password" in unquote(key).lower() else key + equals + value for key, equals, value in options
+    )
+    return address + asks + "&".join(shown)

@@ -32,8 +32,8 @@ def test_a_relative_path_is_below_the_working_directory(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("postgres://user:secret@host/db", "not in this version"),
-        ("PostgreSQL://user:secret@host/db", "not in this version"),
+        ("postgres://user:secret@host/db", "SQLite is needed here"),
+        ("PostgreSQL://user:secret@host/db", "SQLite is needed here"),
         ("mysql://user:secret@host/db", "unknown scheme 'mysql'"),
         ("/var/lib/state.db", "has no scheme"),
         ("", "has no scheme"),
