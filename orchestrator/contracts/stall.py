@@ -1,6 +1,7 @@
 """Stall: when a run counts as stalled, and what a domain may have done about it. Plain data."""
 
-import math
+import inspect
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
@@ -105,7 +106,10 @@ class Stall:
 
     def __post_init__(self) -> None:
         positive("Stall.expected", self.expected)
-        for name in ("idle", "ceiling", "extend_by", "tick"):
+        if self.expected > sys.float_info.max / 2:
+            raise SpecError(f"Stall.expected is {self.expected!r}: twice that is no number any more; give less")
+        positive("Stall.tick", self.tick)
+        for name in ("idle", "ceiling", "extend_by"):
             if getattr(self, name) is not None:
                 positive(f"Stall.{name}", getattr(self, name))
         if self.ceiling is not None and self.ceiling <= self.expected:
@@ -117,10 +121,13 @@ class Stall:
             raise SpecError(f"Stall.backstop is {self.backstop!r}; give a number above 1, a multiple of expected")
         if self.escalate not in ("kill", "extend_once") and not callable(self.escalate):
             raise SpecError(f"Stall.escalate is {self.escalate!r}; use 'kill', 'extend_once' or an async callable")
+        if inspect.iscoroutinefunction(getattr(self.escalate, "forget", None)):
+            raise SpecError(f"Stall.escalate is {self.escalate!r}: its forget is async; make it a plain function")
         if self.escalate == "extend_once" and self.extend_by is None:
             raise SpecError("Stall.escalate is 'extend_once' but extend_by is not set; give the seconds to extend by")
         if self.extend_by is not None and self.idle is None:
-            allowed = (self.backstop - 1 if math.isfinite(self.backstop) and self.backstop > 1 else 1.0) * self.expected
+            meant = 1 < self.backstop <= sys.float_info.max
+            allowed = (self.backstop - 1 if meant else 1.0) * self.expected
             if self.extend_by <= allowed:
                 raise SpecError(
                     f"Stall.extend_by is {self.extend_by!r}, but a run that has become late may go on for "

@@ -9,9 +9,16 @@ from longrun.events import (
     AttemptFailed,
     AttemptSucceeded,
     DegradedEntered,
+    EscalatorFailed,
+    KillOrdered,
+    LoopBlocked,
     RetryScheduled,
     RunAbandoned,
+    RunExtended,
+    RunNudged,
     RunsCancelled,
+    RunStalled,
+    RunStuck,
     StopRequested,
     TaskFailed,
     TaskFinished,
@@ -86,6 +93,50 @@ def test_a_retry_of_no_known_kind_is_told_by_its_degraded_episode_alone(told):
 def test_the_level_says_whether_a_person_has_to_act(told, event, level):
     """What happens all the time is for debugging."""
     assert told(event).levelname == level
+
+
+@pytest.mark.parametrize(
+    ("event", "level", "message", "fields"),
+    [
+        (RunStalled("worker:poll:a", "r-1", 20.04, 7.56), "WARNING", "run.stalled", {"duration": 20.0, "idle": 7.6}),
+        (RunNudged("worker:poll:a", "r-1", "hurry"), "WARNING", "run.nudged", {"nudge": "hurry"}),
+        (RunExtended("worker:poll:a", "r-1", 59.96, 1234.5), "WARNING", "run.extended", {"extended_by": 60.0}),
+        (
+            KillOrdered("worker:poll:a", "r-1", "it hangs", "operator"),
+            "ERROR",
+            "run.kill_ordered",
+            {"reason": "it hangs", "by": "operator"},
+        ),
+        (
+            RunStuck("worker:poll:a", "r-1", 5.01, "File x, line 3"),
+            "ERROR",
+            "run.stuck",
+            {"duration": 5.0, "stack": "File x, line 3"},
+        ),
+        (
+            EscalatorFailed("worker:poll:a", "r-1", ValueError("no\n answer")),
+            "ERROR",
+            "escalator.failed",
+            {"caused_by": "ValueError: no answer"},
+        ),
+    ],
+    ids=lambda value: value.name if hasattr(value, "name") else "",
+)
+def test_what_happens_to_a_stalled_run_is_told_with_its_place_and_its_run(told, event, level, message, fields):
+    """One line for each; the same name as the event."""
+    line = told(event)
+
+    assert (line.levelname, line.message) == (level, message)
+    assert (line.phase, line.resource, line.tenant, line.run_id) == ("worker", "poll", "a", "r-1")
+    assert {name: getattr(line, name) for name in fields} == fields
+
+
+def test_a_blocked_event_loop_is_told_with_the_place_where_it_stood(told):
+    """It belongs to no unit: the stack names who blocks it."""
+    line = told(LoopBlocked("runner", 2.34, "File y, line 7, in work"))
+
+    assert (line.levelname, line.message, line.subject) == ("ERROR", "loop.blocked", "runner")
+    assert (line.duration, line.stack) == (2.3, "File y, line 7, in work")
 
 
 def test_nothing_is_built_for_a_level_that_is_off(caplog):
