@@ -1,6 +1,6 @@
 """Attempts: what was tried before an error came out, kept on the error itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from longrun.chain import chain
@@ -26,6 +26,10 @@ class Attempt:
     reason: str | None = None
 
 
+#: Stands for the error that keeps the attempts: one that referred to itself would wait for the garbage collector.
+_ITSELF = Exception("the error itself")
+
+
 class _Kept(NamedTuple):
     number: int
     attempts: tuple[Attempt, ...]
@@ -39,7 +43,7 @@ kept = 0
 def timeline(error: BaseException) -> tuple[Attempt, ...]:
     """The attempts behind *error*, first to last; empty for an error that did not pass through longrun."""
     found: _Kept | None = getattr(error, _ATTRIBUTE, None)
-    return () if found is None else found.attempts
+    return () if found is None else (*found.attempts[:-1], replace(found.attempts[-1], error=error))
 
 
 def record(error: BaseException, attempts: tuple[Attempt, ...]) -> None:
@@ -51,7 +55,7 @@ def record(error: BaseException, attempts: tuple[Attempt, ...]) -> None:
     count = "1 attempt" if last.index == 1 else f"{last.index} attempts"
     note = f"{_MARK}gave up after {count} in {elapsed:.3g} s: {last.reason}"
     try:
-        setattr(error, _ATTRIBUTE, _Kept(kept, attempts))
+        setattr(error, _ATTRIBUTE, _Kept(kept, (*attempts[:-1], replace(last, error=_ITSELF))))
         notes = [text for text in getattr(error, "__notes__", ()) if not str(text).startswith(_MARK)]
         error.__notes__ = [*notes, note]
     except (AttributeError, TypeError):

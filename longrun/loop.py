@@ -117,6 +117,8 @@ class Tries:
         if self._listeners:
             index = len(self._failed) + 1
             emit(self._listeners, AttemptSucceeded(self._loop.site.name, index, now() - started))
+        # What failed refers by its traceback to the frames that refer to us: left so, only the collector would free it.
+        self._failed.clear()
 
     def cancelled(self, cancelled: BaseException, started: float) -> None:
         """The attempt was cancelled; no decision is taken."""
@@ -163,6 +165,7 @@ class Tries:
             return  # the attempts that a pipeline below made say more than our single one
         attempts = [Attempt(n, *tried) for n, tried in enumerate(self._failed, start=1)]
         last = Attempt(index, started, duration, error, stopped_by=decision.rule, reason=decision.reason)
+        self._failed.clear()  # see succeeded
         record(error, (*attempts, last))
 
     def _decide(self, error: Exception, mark: int, scope: CancelScope | None) -> RetryAfter | GiveUp:
