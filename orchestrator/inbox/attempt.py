@@ -8,7 +8,7 @@ from orchestrator.inbox.errors import InvalidPayload
 from orchestrator.inbox.execution import Execution
 from orchestrator.inbox.failure import Classify, FailureVerdict, category_name, retry_in
 from orchestrator.inbox.handlers import Handler
-from orchestrator.inbox.settlement import Failed, Outcome, Released, Succeeded
+from orchestrator.inbox.records import Failed, Outcome, Released, Succeeded
 from orchestrator.inbox.wire import decode, encode, error_text, storable
 
 

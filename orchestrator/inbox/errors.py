@@ -9,6 +9,7 @@ Exception
      ├─ InvalidHandler        (also a ValueError) a handler that cannot be registered               permanent
      │   └─ DuplicateHandler  two handlers of one type                                              permanent
      ├─ UnknownRun            no run has this id                                                    permanent
+     ├─ UnknownSchedule       no schedule has this id                                               permanent
      ├─ AlreadyFinished       the run has ended, it cannot be cancelled or retried                  permanent
      ├─ IllegalMove           a state does not know this move                                       permanent
      └─ LeaseLost             the run is not held by this worker any more; nothing was changed      permanent
@@ -58,6 +59,14 @@ class UnknownRun(InboxError):
     def __init__(self, run_id: str) -> None:
         super().__init__(f"no run has the id {run_id!r}; see the ids with Inbox.list()")
         self.run_id = run_id
+
+
+class UnknownSchedule(InboxError):
+    """No schedule has the id *schedule_id*, or it was deleted."""
+
+    def __init__(self, schedule_id: str) -> None:
+        super().__init__(f"no schedule has the id {schedule_id!r}; list the schedules to see their ids")
+        self.schedule_id = schedule_id
 
 
 class AlreadyFinished(InboxError):

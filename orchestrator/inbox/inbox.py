@@ -107,9 +107,9 @@ class Inbox:
         runs = [self._new(intent) for intent in intents]
         if not runs:
             return []
-        ids = await self.database.transaction(lambda connection: self.store.insert(connection, runs))
+        stored = await self.database.transaction(lambda connection: self.store.insert(connection, runs))
         self.bell.ring()
-        return ids
+        return [each.id for each in stored]
 
     def submit_in(
         self,
@@ -136,7 +136,7 @@ class Inbox:
             run_at=run_at,
             max_attempts=max_attempts,
         )
-        return self.store.insert(connection, [self._new(intent)])[0]
+        return self.store.insert(connection, [self._new(intent)])[0].id
 
     async def cancel(self, run_id: str) -> None:
         """Cancel the run at once, also while it runs: its outcome is refused and its handler is cancelled.

@@ -18,8 +18,8 @@ from orchestrator.inbox.execution import Execution, StopReason
 from orchestrator.inbox.failure import Classify
 from orchestrator.inbox.handlers import Handlers
 from orchestrator.inbox.inbox import Inbox
-from orchestrator.inbox.records import Claimed, Hold
-from orchestrator.inbox.settlement import Outcome, Released, Settlement
+from orchestrator.inbox.records import Claimed, ClaimRequest, Hold, Outcome, Released
+from orchestrator.inbox.settlement import Settlement
 from orchestrator.sql import SqlError
 
 #: Seconds between two sweeps of expired leases in :meth:`Poller.run`.
@@ -27,6 +27,9 @@ SWEEP_INTERVAL = 5.0
 
 #: Expired leases per transaction of a sweep.
 SWEEP_BATCH = 100
+
+#: Runs per transaction whose time has come.
+PROMOTE_BATCH = 1000
 
 #: Every so many claims, the longest waiting runs come first whatever their priority: none waits for ever.
 AGEING = 8
@@ -205,8 +208,10 @@ class Poller:
             swept = store.sweep(connection, SWEEP_BATCH)
             if swept.returned or swept.exhausted:
                 self._logger.warning("inbox.leases_expired: %d returned, %d failed", swept.returned, swept.exhausted)
+        store.promote(connection, PROMOTE_BATCH)
+        types = self._handlers.types
         claimed = store.claim(
-            connection, self.worker_id, self._handlers.types, wanted, self._lease, oldest_first=oldest_first
+            connection, ClaimRequest(self.worker_id, types, wanted, self._lease, oldest_first=oldest_first)
         )
         self._pulse = store.pulse(connection)
         self._registered = True

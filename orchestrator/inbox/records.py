@@ -1,11 +1,15 @@
-"""What the inbox tells of its runs."""
+"""What the store is given and what it tells: runs, holds, outcomes, claims."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.contracts import JsonValue
-from orchestrator.inbox.machine import State
+from orchestrator.inbox.machine import TERMINAL, State
+
+#: Before a stored idempotency key that is taken only while its run has not ended. When it ends, a colon and the run's
+#: id are put behind it, and the key is free again.
+ACTIVE = "active:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,10 @@ class Stats:
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A checked intent on its way into the store. *delay* in seconds, unless *run_at* says the time."""
+    """A checked intent on its way into the store. *delay* in seconds, unless *run_at* says the time.
+
+    With *unique* the key is taken only until the run ends; such keys and the others do not meet.
+    """
 
     id: str
     type: str
@@ -73,6 +80,20 @@ class NewRun:
     delay: float
     run_at: datetime | None
     max_attempts: int
+    unique: bool = False
+
+    @property
+    def stored_key(self) -> str | None:
+        """The key as it stands in the table."""
+        return f"{ACTIVE}{self.idempotency_key}" if self.unique and self.idempotency_key else self.idempotency_key
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of a new run: its id, or that of the run which has its key already."""
+
+    id: str
+    existed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +103,54 @@ class Hold:
     run_id: str
     worker: str
     fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The handler returned; *result* is JSON text."""
+
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The handler raised; tried again in *retry_in* seconds, or never (None)."""
+
+    error: str
+    retry_in: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The handler did not come to an end by its own doing; it is as if the run had never been claimed."""
+
+
+Outcome = Succeeded | Failed | Released
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How the execution under *hold* ended."""
+
+    hold: Hold
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequest:
+    """Up to *limit* due runs for *worker*, for *lease* seconds: of exactly these *types*, and those of *prefixes*.
+
+    A prefix is the plain beginning of a type (``billing.``), without wildcards; *excluded* are types that a prefix must
+    not bring. *oldest_first* leaves the priority out.
+    """
+
+    worker: str
+    types: Sequence[str]
+    limit: int
+    lease: float
+    prefixes: Sequence[str] = ()
+    excluded: Sequence[str] = ()
+    oldest_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +165,14 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What a turn brought: the holds whose outcome was refused, and the claimed runs in the order of their claim."""
+
+    lost: frozenset[Hold]
+    claimed: Sequence[Claimed]
+
+
+@dataclass(frozen=True, slots=True)
 class Swept:
     """How many expired leases were brought back to pending, and how many runs failed with theirs."""
 
@@ -104,8 +181,24 @@ class Swept:
 
 
 @dataclass(frozen=True, slots=True)
+class Promoted:
+    """How many runs became claimable, and in how many seconds the next one is due (None: none is waiting)."""
+
+    count: int
+    next_in: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Renewal:
     """Of the holds that were to be renewed: those lost to another worker, and those whose run was cancelled."""
 
     lost: frozenset[Hold]
     cancelled: frozenset[Hold]
+
+
+def ended(states: Sequence[State]) -> Sequence[State]:
+    """*states*, of which only those are purged that end a run. ValueError names another."""
+    for state in states:
+        if state not in TERMINAL:
+            raise ValueError(f"runs that are {state} are not purged; use {', '.join(sorted(TERMINAL))}")
+    return states

@@ -1,38 +1,14 @@
-"""How executions end, and the writing of it."""
+"""The writing of outcomes, many in one transaction."""
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import anyio
 
-from orchestrator.contracts import Connection, Database
+from orchestrator.contracts import Database
 from orchestrator.inbox.errors import InboxError, LeaseLost
-from orchestrator.inbox.records import Hold
+from orchestrator.inbox.records import Hold, Outcome, Settled
 from orchestrator.inbox.store import Store
-
-
-@dataclass(frozen=True, slots=True)
-class Succeeded:
-    """The handler returned; *result* is JSON text."""
-
-    result: str
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The handler raised; tried again in *retry_in* seconds, or never (None)."""
-
-    error: str
-    retry_in: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Released:
-    """The handler did not come to an end by its own doing."""
-
-
-Outcome = Succeeded | Failed | Released
 
 
 class _Ticket:
@@ -69,28 +45,18 @@ class Settlement:
 
     async def _write(self, tickets: Sequence[_Ticket]) -> None:
         error: Exception | None = InboxError("the write of this outcome was abandoned; its lease will expire")
-        lost: dict[Hold, LeaseLost] = {}
+        lost: frozenset[Hold] = frozenset()
+        outcomes = [Settled(ticket.hold, ticket.outcome) for ticket in tickets]
         try:
-            lost = await self._database.transaction(lambda connection: self._apply(connection, tickets))
+            lost = await self._database.transaction(lambda connection: self._store.settle(connection, outcomes))
             error = None
         except Exception as failure:  # noqa: BLE001 - each of those who share the transaction raises it
             error = failure
         finally:
             for ticket in tickets:
                 ticket.done = True
-                ticket.error = error if error is not None else lost.get(ticket.hold)
+                ticket.error = _lost(ticket.hold) if error is None and ticket.hold in lost else error
 
-    def _apply(self, connection: Connection, tickets: Sequence[_Ticket]) -> dict[Hold, LeaseLost]:
-        lost = {}
-        for ticket in tickets:
-            try:
-                match ticket.outcome:
-                    case Succeeded(result):
-                        self._store.succeed(connection, ticket.hold, result)
-                    case Failed(error, retry_in):
-                        self._store.fail(connection, ticket.hold, error, retry_in)
-                    case Released():
-                        self._store.release(connection, ticket.hold)
-            except LeaseLost as late:
-                lost[ticket.hold] = late
-        return lost
+
+def _lost(hold: Hold) -> LeaseLost:
+    return LeaseLost(hold.run_id, hold.worker, hold.fence)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from orchestrator.contracts import Connection, JsonValue, Row
 from orchestrator.inbox.errors import InvalidQuery, UnknownRun
 from orchestrator.inbox.machine import State
-from orchestrator.inbox.records import Event, Page, RunRecord, Stats
+from orchestrator.inbox.records import ACTIVE, Event, Page, RunRecord, Stats
 from orchestrator.inbox.wire import decode, from_text
 
 # As blobs, for another program may have stored text that is no UTF-8, and one such row must not hide the others.
@@ -13,6 +13,22 @@ _COLUMNS = """
 rowid AS place, id, type, CAST(payload AS BLOB) AS payload, status, priority, run_at, idempotency_key, attempt,
 max_attempts, leased_by, lease_until, CAST(last_error AS BLOB) AS last_error, CAST(result AS BLOB) AS result,
 created_at, updated_at, fence, claims
+"""
+
+_EVERYTHING = "SELECT type, status, count(*) FROM workflow_run GROUP BY type, status"
+
+# Each arm is one of the partial indexes, so what has ended is not read.
+_ALIVE = """
+SELECT type, 'pending', count(*) FROM workflow_run
+WHERE status = 'pending' AND ready = 1 AND deleted_at IS NULL GROUP BY type
+UNION ALL SELECT type, 'pending', count(*) FROM workflow_run WHERE status = 'pending' AND ready = 0 GROUP BY type
+UNION ALL SELECT type, 'leased', count(*) FROM workflow_run WHERE status = 'leased' GROUP BY type
+"""
+_OLDEST = """
+SELECT min(run_at) FROM workflow_run
+WHERE status = 'pending' AND ready = 1 AND deleted_at IS NULL AND run_at <= :now
+UNION ALL SELECT min(run_at) FROM workflow_run
+WHERE status = 'pending' AND ready = 0 AND deleted_at IS NULL AND run_at <= :now
 """
 
 
@@ -26,14 +42,23 @@ def get(connection: Connection, run_id: str) -> RunRecord:
     return _record(row)
 
 
-def page(connection: Connection, wanted: Mapping[str, str | None], limit: int, cursor: str | None) -> Page:
+def page(
+    connection: Connection,
+    wanted: Mapping[str, str | None],
+    idempotency_key: str | None,
+    limit: int,
+    cursor: str | None,
+) -> Page:
     """Runs whose columns are as *wanted* (None: any), newest first. The cursor is the place of the last one shown."""
     if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
         raise InvalidQuery(f"the cursor is {cursor!r}; give the 'next' of the page before, or none for the first page")
     conditions = [(f"{column} = ?", value) for column, value in wanted.items() if value is not None]
+    if idempotency_key is not None:
+        conditions.append(("idempotency_key IN (?, ?)", idempotency_key))
+        conditions.append(("", f"{ACTIVE}{idempotency_key}"))
     if cursor is not None:
         conditions.append(("rowid < ?", cursor))
-    where = " AND ".join(["deleted_at IS NULL", *(condition for condition, _ in conditions)])
+    where = " AND ".join(["deleted_at IS NULL", *(condition for condition, _ in conditions if condition)])
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM workflow_run WHERE {where} ORDER BY rowid DESC LIMIT ?",
         (*(value for _, value in conditions), limit + 1),
@@ -56,14 +81,14 @@ def events(connection: Connection, run_id: str) -> Sequence[Event]:
     ]
 
 
-def stats(connection: Connection, now: str) -> Stats:
+def stats(connection: Connection, now: str, *, ended: bool) -> Stats:
     """How many runs are in each state, by type."""
-    counts = connection.execute("SELECT type, status, count(*) FROM workflow_run GROUP BY type, status").fetchall()
-    due = connection.execute(
-        "SELECT min(run_at) FROM workflow_run WHERE status = 'pending' AND deleted_at IS NULL AND run_at <= ?", (now,)
-    ).fetchone()
-    oldest = None if due is None or due[0] is None else from_text(due[0])
-    return Stats({(row[0], State(row[1])): row[2] for row in counts}, oldest)
+    counts: dict[tuple[str, State], int] = {}
+    for row in connection.execute(_EVERYTHING if ended else _ALIVE).fetchall():
+        key = (row[0], State(row[1]))
+        counts[key] = counts.get(key, 0) + row[2]
+    due = [row[0] for row in connection.execute(_OLDEST, {"now": now}).fetchall() if row[0] is not None]
+    return Stats(counts, from_text(min(due)) if due else None)
 
 
 def _record(row: Row) -> RunRecord:

@@ -98,5 +98,31 @@ ALTER TABLE orchestrator_event RENAME TO workflow_event;
 CREATE INDEX orchestrator_event_run ON workflow_event (workflow_id, id);
 """
 
-STEPS = (WIRE, FENCE, EVENTS_WITHOUT_FOREIGN_KEY)
+# Runs of the future and those of other types are not walked over by a claim. What other programs claim raises the fence
+# as our claims do. The last two indexes are for purges and for whoever looks after failures.
+READY = """
+ALTER TABLE workflow_run ADD COLUMN ready INTEGER NOT NULL DEFAULT 1;
+UPDATE workflow_run SET ready = 0
+    WHERE status = 'pending' AND run_at > strftime('%Y-%m-%d %H:%M:%f000', 'now');
+DROP INDEX orchestrator_run_claim;
+DROP INDEX orchestrator_run_age;
+DROP INDEX IF EXISTS idx_workflow_run_type_status;
+CREATE INDEX orchestrator_run_claim ON workflow_run (type, priority, run_at, id)
+    WHERE status = 'pending' AND ready = 1 AND deleted_at IS NULL;
+CREATE INDEX orchestrator_run_age ON workflow_run (type, run_at, id)
+    WHERE status = 'pending' AND ready = 1 AND deleted_at IS NULL;
+CREATE INDEX orchestrator_run_future ON workflow_run (run_at) WHERE status = 'pending' AND ready = 0;
+CREATE INDEX orchestrator_run_ended ON workflow_run (updated_at)
+    WHERE status IN ('succeeded', 'failed', 'cancelled');
+CREATE INDEX orchestrator_run_failed ON workflow_run (id) WHERE status = 'failed';
+CREATE TRIGGER orchestrator_run_fence AFTER UPDATE OF status ON workflow_run
+    WHEN NEW.status = 'leased' AND NEW.fence = OLD.fence
+BEGIN
+    UPDATE workflow_run SET fence = fence + 1 WHERE id = NEW.id;
+END;
+ALTER TABLE workflow_schedule ADD COLUMN misfire TEXT;
+ALTER TABLE workflow_schedule ADD COLUMN last_error TEXT;
+"""
+
+STEPS = (WIRE, FENCE, EVENTS_WITHOUT_FOREIGN_KEY, READY)
 """Only ever added to: a step that was released is never changed."""

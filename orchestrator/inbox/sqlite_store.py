@@ -1,43 +1,87 @@
 """The store on SQLite. Times come from Python: SQLite before 3.42 has no clock finer than a second in its SQL."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 from uuid import uuid4
 
 from orchestrator.contracts import Connection, JsonValue, Row
-from orchestrator.inbox import machine, sqlite_queries
-from orchestrator.inbox.errors import AlreadyFinished, LeaseLost
+from orchestrator.inbox import machine, sqlite_claim, sqlite_queries
+from orchestrator.inbox.errors import AlreadyFinished
 from orchestrator.inbox.machine import EVENTS, TRANSITIONS, Move, State
-from orchestrator.inbox.records import Claimed, Event, Hold, NewRun, Page, Renewal, RunRecord, Stats, Swept
+from orchestrator.inbox.records import (
+    ACTIVE,
+    Claimed,
+    ClaimRequest,
+    Event,
+    Failed,
+    Hold,
+    NewRun,
+    Outcome,
+    Page,
+    Promoted,
+    Renewal,
+    RunRecord,
+    Settled,
+    Stats,
+    Stored,
+    Succeeded,
+    Swept,
+    Turn,
+    ended,
+)
 from orchestrator.inbox.sqlite_schema import STEPS
-from orchestrator.inbox.wire import to_text
+from orchestrator.inbox.wire import from_text, to_text
+
+#: One line of the history before it is stored: run, type, data as JSON text.
+_Line: TypeAlias = tuple[str, str, str | None]
 
 _INSERT = """
-INSERT INTO workflow_run (id, type, payload, priority, run_at, idempotency_key, max_attempts, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (idempotency_key) DO NOTHING
+INSERT INTO workflow_run
+    (id, type, payload, priority, run_at, ready, idempotency_key, max_attempts, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (idempotency_key) DO NOTHING
 """
 _EVENT = "INSERT INTO workflow_event (workflow_id, event_type, data, created_at) VALUES (?, ?, ?, ?)"
-
-# The plus keeps the planner from searching by type, which would sort the whole backlog for every claim.
-_DUE = """
-SELECT id, type, CAST(payload AS BLOB) AS payload, attempt, max_attempts, fence, claims FROM workflow_run
-WHERE status = 'pending' AND deleted_at IS NULL AND run_at <= ? AND +type IN ({types})
-  AND +type NOT IN (SELECT workflow_name FROM workflow_registry WHERE is_enabled = 0 AND deleted_at IS NULL)
-ORDER BY {order} LIMIT ?
-"""
 _CLAIM = """
 UPDATE workflow_run SET status = 'leased', leased_by = ?, lease_until = ?, updated_at = ?, fence = fence + 1,
 claims = claims + 1 WHERE id = ?
 """
-_REFUSE = "UPDATE workflow_run SET status = 'failed', last_error = ?, updated_at = ? WHERE id = ?"
 
-_HELD = "WHERE id = ? AND status = 'leased' AND leased_by = ? AND fence = ?"
-_LEAVE = "UPDATE workflow_run SET leased_by = NULL, lease_until = NULL, updated_at = ?, status = ?"
-_RENEW = f"UPDATE workflow_run SET lease_until = ?, updated_at = ? {_HELD}"
+_ENDED_KEY = f"""idempotency_key = CASE WHEN substr(idempotency_key, 1, {len(ACTIVE)}) = '{ACTIVE}'
+THEN idempotency_key || ':' || id ELSE idempotency_key END"""
+_ACTIVE_KEY = f"""idempotency_key = CASE
+WHEN substr(idempotency_key, 1, {len(ACTIVE)}) = '{ACTIVE}' AND substr(idempotency_key, -37) = ':' || id
+    AND NOT EXISTS (SELECT 1 FROM workflow_run o WHERE o.idempotency_key
+        = substr(workflow_run.idempotency_key, 1, length(workflow_run.idempotency_key) - 37))
+THEN substr(idempotency_key, 1, length(idempotency_key) - 37) ELSE idempotency_key END"""
+
+_HELD = "WHERE id = :id AND status = 'leased' AND leased_by = :worker AND fence = :fence"
+_LEAVE = "UPDATE workflow_run SET leased_by = NULL, lease_until = NULL, updated_at = :now"
+_SETTLE = {
+    Move.SUCCEED: f"{_LEAVE}, status = 'succeeded', result = :result, last_error = NULL, {_ENDED_KEY} {_HELD} "
+    "RETURNING attempt",
+    Move.FAIL: f"{_LEAVE}, status = 'failed', last_error = :error, attempt = attempt + 1, {_ENDED_KEY} {_HELD} "
+    "RETURNING attempt",
+    Move.RETRY: f"{_LEAVE}, status = 'pending', last_error = :error, attempt = attempt + 1, run_at = :run_at, "
+    f"ready = :ready {_HELD} RETURNING attempt",
+    Move.RELEASE: f"{_LEAVE}, status = 'pending', claims = claims - 1 {_HELD} RETURNING attempt",
+}
+_REFUSE = f"UPDATE workflow_run SET status = 'failed', last_error = ?, updated_at = ?, {_ENDED_KEY} WHERE id = ?"
+_RENEW = f"UPDATE workflow_run SET lease_until = :until, updated_at = :now {_HELD}"
 _EXPIRED = """
 SELECT id, leased_by, attempt, max_attempts, claims FROM workflow_run
 WHERE status = 'leased' AND lease_until < ? ORDER BY lease_until LIMIT ?
+"""
+_PROMOTE = """
+UPDATE workflow_run SET ready = 1 WHERE id IN (
+    SELECT id FROM workflow_run WHERE status = 'pending' AND ready = 0 AND run_at <= ? ORDER BY run_at LIMIT ?
+)
+"""
+_NEXT = "SELECT min(run_at) FROM workflow_run WHERE status = 'pending' AND ready = 0"
+_OLD = """
+SELECT id FROM workflow_run WHERE status IN ('succeeded', 'failed', 'cancelled') AND status IN ({states})
+AND updated_at < ? ORDER BY updated_at LIMIT ?
 """
 
 
@@ -49,126 +93,132 @@ class SqliteStore:
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
 
-    def insert(self, connection: Connection, runs: Sequence[NewRun]) -> Sequence[str]:
+    def insert(self, connection: Connection, runs: Sequence[NewRun]) -> Sequence[Stored]:
         """See :class:`Store`."""
         time = self._now()
-        stored, created = [], []
-        for run in runs:
-            start = run.run_at if run.run_at is not None else time + timedelta(seconds=run.delay)
-            row = (
-                *(run.id, run.type, run.payload, run.priority, to_text(start), run.idempotency_key, run.max_attempts),
-                *(to_text(time), to_text(time)),
-            )
-            if connection.execute(_INSERT, row).rowcount:
-                created.append(run.id)
-                stored.append(run.id)
-            else:
-                known = connection.execute(
-                    "SELECT id FROM workflow_run WHERE idempotency_key = ?", (run.idempotency_key,)
-                )
-                stored.extend(str(row["id"]) for row in known.fetchall())
-        self._record(connection, ((id_, "created", None) for id_ in created), time)
+        rows = [_row(run, time) for run in runs]
+        if all(run.idempotency_key is None for run in runs):
+            connection.executemany(_INSERT, rows)
+            stored = [Stored(run.id, existed=False) for run in runs]
+        else:
+            stored = [_stored(connection, run, row) for run, row in zip(runs, rows, strict=True)]
+        self._record(connection, [(each.id, "created", None) for each in stored if not each.existed], time)
         return stored
 
-    def claim(
-        self,
-        connection: Connection,
-        worker: str,
-        types: Sequence[str],
-        limit: int,
-        lease: float,
-        *,
-        oldest_first: bool = False,
-    ) -> Sequence[Claimed]:
+    def claim(self, connection: Connection, request: ClaimRequest) -> Sequence[Claimed]:
         """See :class:`Store`."""
         time = self._now()
-        query = _DUE.format(types=", ".join("?" * len(types)), order=_order(oldest_first))
         while True:
-            due = connection.execute(query, (to_text(time), *types, limit)).fetchall()
+            due = sqlite_claim.due(connection, request, to_text(time))
             refused = [row for row in due if _move(row) is Move.REFUSE]
             if not refused:
                 break
             for row in refused:  # they stood in the way of others, so look again
                 self._refuse(connection, row, time)
-        claimed = [
-            Claimed(
-                Hold(row["id"], worker, row["fence"] + 1),
-                row["type"],
-                bytes(row["payload"]),
-                row["attempt"],
-                row["max_attempts"],
-            )
-            for row in due
-        ]
-        until = to_text(time + timedelta(seconds=lease))
-        connection.executemany(_CLAIM, [(worker, until, to_text(time), run.hold.run_id) for run in claimed])
-        self._record(connection, _claim_events(claimed), time)
+        until, at = to_text(time + timedelta(seconds=request.lease)), to_text(time)
+        connection.executemany(_CLAIM, [(request.worker, until, at, row["id"]) for row in due])
+        worker = json.dumps(request.worker)
+        lines: list[_Line] = []
+        claimed = []
+        for row in due:
+            lines.append((row["id"], "leased", f'{{"worker_id": {worker}, "attempt": {row["attempt"]}}}'))
+            lines.append((row["id"], "started", f'{{"worker_id": {worker}}}'))
+            hold = Hold(row["id"], request.worker, row["fence"] + 1)
+            claimed.append(Claimed(hold, row["type"], bytes(row["payload"]), row["attempt"], row["max_attempts"]))
+        self._record(connection, lines, time)
         return claimed
 
-    def succeed(self, connection: Connection, hold: Hold, result: str) -> None:
+    def settle(self, connection: Connection, outcomes: Sequence[Settled]) -> frozenset[Hold]:
         """See :class:`Store`."""
-        self._leave(connection, hold, Move.SUCCEED, ", result = ?, last_error = NULL", (result,))
+        time = self._now()
+        lost: set[Hold] = set()
+        lines: list[_Line] = []
+        for each in outcomes:
+            hold = each.hold
+            move, values = _settlement(each.outcome, time)
+            values |= {"now": to_text(time), "id": hold.run_id, "worker": hold.worker, "fence": hold.fence}
+            row = connection.execute(_SETTLE[move], values).fetchone()
+            if row is None:
+                lost.add(hold)
+                continue
+            told = {"attempt": row[0], "error": values["error"]} if "error" in values else None
+            lines.append((hold.run_id, *_event(move, told)))
+        self._record(connection, lines, time)
+        return frozenset(lost)
 
-    def fail(self, connection: Connection, hold: Hold, error: str, retry_in: float | None) -> None:
+    def turn(self, connection: Connection, outcomes: Sequence[Settled], request: ClaimRequest | None) -> Turn:
         """See :class:`Store`."""
-        if retry_in is None:
-            changes = ", last_error = ?, attempt = attempt + 1"
-            self._leave(connection, hold, Move.FAIL, changes, (error,), {"error": error})
-        else:
-            changes = ", last_error = ?, attempt = attempt + 1, run_at = ?"
-            start = to_text(self._now() + timedelta(seconds=retry_in))
-            self._leave(connection, hold, Move.RETRY, changes, (error, start), {"error": error})
-
-    def release(self, connection: Connection, hold: Hold) -> None:
-        """See :class:`Store`."""
-        self._leave(connection, hold, Move.RELEASE, ", claims = claims - 1", (), {"worker_id": hold.worker})
+        lost = self.settle(connection, outcomes) if outcomes else frozenset()
+        return Turn(lost, () if request is None else self.claim(connection, request))
 
     def heartbeat(self, connection: Connection, holds: Sequence[Hold], lease: float, *, audit: bool = False) -> Renewal:
         """See :class:`Store`."""
         time = self._now()
-        until = to_text(time + timedelta(seconds=lease))
+        times = {"until": to_text(time + timedelta(seconds=lease)), "now": to_text(time)}
         lost: set[Hold] = set()
         cancelled: set[Hold] = set()
         renewed: list[str] = []
         for hold in holds:
-            if connection.execute(_RENEW, (until, to_text(time), hold.run_id, hold.worker, hold.fence)).rowcount:
+            values = {**times, "id": hold.run_id, "worker": hold.worker, "fence": hold.fence}
+            if connection.execute(_RENEW, values).rowcount:
                 renewed.append(hold.run_id)
                 continue
             row = connection.execute("SELECT status FROM workflow_run WHERE id = ?", (hold.run_id,)).fetchone()
             (cancelled if row is not None and row["status"] == State.CANCELLED else lost).add(hold)
         if audit:
-            extended: JsonValue = {"extended_by_seconds": int(lease)}
-            self._record(connection, ((id_, "heartbeat", extended) for id_ in renewed), time)
+            extended = json.dumps({"extended_by_seconds": int(lease)})
+            self._record(connection, [(id_, "heartbeat", extended) for id_ in renewed], time)
         return Renewal(frozenset(lost), frozenset(cancelled))
 
     def sweep(self, connection: Connection, limit: int) -> Swept:
         """See :class:`Store`."""
         time = self._now()
-        moves = []
+        lines: list[_Line] = []
+        exhausted = 0
         for row in connection.execute(_EXPIRED, (to_text(time), limit)).fetchall():
             move = machine.on_expiry(claims=row["claims"], attempt=row["attempt"], max_attempts=row["max_attempts"])
             error = f"the lease of worker {row['leased_by']!r} expired without an outcome"
+            key = ""
             if move is Move.EXHAUST:
+                exhausted += 1
                 error += f"; it happened too often for max_attempts {row['max_attempts']}, see what kills its workers"
+                key = f", {_ENDED_KEY}"
             connection.execute(
-                f"{_LEAVE}, attempt = attempt + 1, last_error = ? WHERE id = ?",
-                (to_text(time), TRANSITIONS[State.LEASED, move], error, row["id"]),
+                f"{_LEAVE}, status = :status, attempt = attempt + 1, last_error = :error{key} WHERE id = :id",
+                {"now": to_text(time), "status": TRANSITIONS[State.LEASED, move], "error": error, "id": row["id"]},
             )
             data: JsonValue = {"attempt": row["attempt"] + 1, "error": error, "worker_id": row["leased_by"]}
-            moves.append((row["id"], *_event(move, data)))
-        self._record(connection, moves, time)
-        exhausted = sum(1 for _, event, _ in moves if event == EVENTS[Move.EXHAUST][0])
-        return Swept(len(moves) - exhausted, exhausted)
+            lines.append((row["id"], *_event(move, data)))
+        self._record(connection, lines, time)
+        return Swept(len(lines) - exhausted, exhausted)
+
+    def promote(self, connection: Connection, limit: int) -> Promoted:
+        """See :class:`Store`."""
+        time = self._now()
+        count = connection.execute(_PROMOTE, (to_text(time), limit)).rowcount
+        row = connection.execute(_NEXT).fetchone()
+        if row is None or row[0] is None:
+            return Promoted(count, None)
+        return Promoted(count, max(0.0, (from_text(row[0]) - time).total_seconds()))
+
+    def purge(self, connection: Connection, older_than: float, states: Sequence[State], limit: int) -> int:
+        """See :class:`Store`."""
+        before = to_text(self._now() - timedelta(seconds=older_than))
+        query = _OLD.format(states=", ".join("?" * len(ended(states))))
+        old = [(row["id"],) for row in connection.execute(query, (*map(str, states), before, limit)).fetchall()]
+        connection.executemany("DELETE FROM workflow_event WHERE workflow_id = ?", old)
+        connection.executemany("DELETE FROM workflow_run WHERE id = ?", old)
+        return len(old)
 
     def cancel(self, connection: Connection, run_id: str) -> None:
         """See :class:`Store`."""
         if self.get(connection, run_id).state is not State.CANCELLED:
-            self._by_operator(connection, run_id, Move.CANCEL, "")
+            self._by_operator(connection, run_id, Move.CANCEL, f", {_ENDED_KEY}")
 
     def requeue(self, connection: Connection, run_id: str) -> None:
         """See :class:`Store`."""
-        changes = ", fence = fence + 1, claims = 0, attempt = 0, run_at = :now"
-        self._by_operator(connection, run_id, Move.REQUEUE, changes)
+        changes = ", fence = fence + 1, claims = 0, attempt = 0, ready = 1, run_at = :now"
+        self._by_operator(connection, run_id, Move.REQUEUE, f"{changes}, {_ACTIVE_KEY}")
 
     def get(self, connection: Connection, run_id: str) -> RunRecord:
         """See :class:`Store`."""
@@ -185,16 +235,15 @@ class SqliteStore:
         cursor: str | None,
     ) -> Page:
         """See :class:`Store`."""
-        wanted = {"type": type, "status": state, "idempotency_key": idempotency_key}
-        return sqlite_queries.page(connection, wanted, limit, cursor)
+        return sqlite_queries.page(connection, {"type": type, "status": state}, idempotency_key, limit, cursor)
 
     def events(self, connection: Connection, run_id: str) -> Sequence[Event]:
         """See :class:`Store`."""
         return sqlite_queries.events(connection, run_id)
 
-    def stats(self, connection: Connection) -> Stats:
+    def stats(self, connection: Connection, *, ended: bool = True) -> Stats:
         """See :class:`Store`."""
-        return sqlite_queries.stats(connection, to_text(self._now()))
+        return sqlite_queries.stats(connection, to_text(self._now()), ended=ended)
 
     def register(self, connection: Connection, types: Sequence[str]) -> None:
         """See :class:`Store`."""
@@ -208,25 +257,6 @@ class SqliteStore:
         """See :class:`Store`. The first number moves with other connections' commits, the second with our own."""
         row = connection.execute("SELECT data_version, total_changes() FROM pragma_data_version").fetchone()
         return None if row is None else (row[0], row[1])
-
-    def _leave(
-        self,
-        connection: Connection,
-        hold: Hold,
-        move: Move,
-        changes: str,
-        values: Sequence[object],
-        data: Mapping[str, JsonValue] | None = None,
-    ) -> None:
-        time = self._now()
-        rows = connection.execute(
-            f"{_LEAVE}{changes} {_HELD} RETURNING attempt",
-            (to_text(time), TRANSITIONS[State.LEASED, move], *values, hold.run_id, hold.worker, hold.fence),
-        ).fetchall()
-        if not rows:
-            raise LeaseLost(hold.run_id, hold.worker, hold.fence)
-        told = None if data is None else {"attempt": rows[0]["attempt"], **data}
-        self._record(connection, [(hold.run_id, *_event(move, told))], time)
 
     def _refuse(self, connection: Connection, row: Row, time: datetime) -> None:
         error = (
@@ -243,35 +273,47 @@ class SqliteStore:
         if (state, move) not in TRANSITIONS:
             raise AlreadyFinished(run_id, state, move)
         connection.execute(
-            "UPDATE workflow_run SET leased_by = NULL, lease_until = NULL, updated_at = :now, status = :status"
-            f"{changes} WHERE id = :id",
+            f"{_LEAVE}, status = :status{changes} WHERE id = :id",
             {"now": to_text(time), "status": TRANSITIONS[state, move], "id": run_id},
         )
         self._record(connection, [(run_id, *_event(move, None))], time)
 
-    def _record(self, connection: Connection, events: Iterable[tuple[str, str, JsonValue]], time: datetime) -> None:
+    def _record(self, connection: Connection, lines: Iterable[_Line], time: datetime) -> None:
         at = to_text(time)
-        connection.executemany(
-            _EVENT, [(id_, event, None if data is None else json.dumps(data), at) for id_, event, data in events]
-        )
+        connection.executemany(_EVENT, [(*line, at) for line in lines])
 
 
-def _order(oldest_first: bool) -> str:
-    return "run_at, id" if oldest_first else "priority, run_at, id"
+def _row(run: NewRun, time: datetime) -> Sequence[object]:
+    start = run.run_at if run.run_at is not None else time + timedelta(seconds=run.delay)
+    at = to_text(time)
+    key, ready = run.stored_key, start <= time
+    return (run.id, run.type, run.payload, run.priority, to_text(start), ready, key, run.max_attempts, at, at)
+
+
+def _stored(connection: Connection, run: NewRun, row: Sequence[object]) -> Stored:
+    if connection.execute(_INSERT, row).rowcount:
+        return Stored(run.id, existed=False)
+    known = connection.execute("SELECT id FROM workflow_run WHERE idempotency_key = ?", (run.stored_key,)).fetchall()
+    return Stored(str(known[0]["id"]), existed=True)
+
+
+def _settlement(outcome: Outcome, time: datetime) -> tuple[Move, dict[str, object]]:
+    if isinstance(outcome, Succeeded):
+        return Move.SUCCEED, {"result": outcome.result}
+    if not isinstance(outcome, Failed):
+        return Move.RELEASE, {}
+    if outcome.retry_in is None:
+        return Move.FAIL, {"error": outcome.error}
+    start = to_text(time + timedelta(seconds=outcome.retry_in))
+    return Move.RETRY, {"error": outcome.error, "run_at": start, "ready": outcome.retry_in <= 0}
 
 
 def _move(row: Row) -> Move:
     return machine.on_claim(claims=row["claims"], max_attempts=row["max_attempts"])
 
 
-def _event(move: Move, data: JsonValue) -> tuple[str, JsonValue]:
+def _event(move: Move, data: object) -> tuple[str, str | None]:
     event, reason = EVENTS[move]
-    if reason is None:
-        return event, data
-    return event, {**(data if isinstance(data, dict) else {}), "reason": reason}
-
-
-def _claim_events(claimed: Sequence[Claimed]) -> Iterable[tuple[str, str, JsonValue]]:
-    for run in claimed:
-        yield run.hold.run_id, "leased", {"worker_id": run.hold.worker, "attempt": run.failures}
-        yield run.hold.run_id, "started", {"worker_id": run.hold.worker}
+    if reason is not None:
+        data = {**(data if isinstance(data, dict) else {}), "reason": reason}
+    return event, None if data is None else json.dumps(data)

@@ -5,15 +5,30 @@ from typing import Protocol
 
 from orchestrator.contracts import Connection
 from orchestrator.inbox.machine import State
-from orchestrator.inbox.records import Claimed, Event, Hold, NewRun, Page, Renewal, RunRecord, Stats, Swept
+from orchestrator.inbox.records import (
+    Claimed,
+    ClaimRequest,
+    Event,
+    Hold,
+    NewRun,
+    Page,
+    Promoted,
+    Renewal,
+    RunRecord,
+    Settled,
+    Stats,
+    Stored,
+    Swept,
+    Turn,
+)
 
 
 class Store(Protocol):
     """Units of work on the tables of the inbox, each a plain function over a connection that is in a transaction.
 
     They may be joined in one transaction. Every change writes its event rows with it. Times are the store's own: of the
-    database's clock where it has one. Durations are seconds. Those that name a :class:`Hold` change nothing and raise
-    LeaseLost when it does not match any more, and leave the transaction usable.
+    database's clock where it has one. Durations are seconds. Those that take many runs take them in one statement or
+    one short loop, whatever their number; a hold is given once in a call.
     """
 
     @property
@@ -21,37 +36,25 @@ class Store(Protocol):
         """The numbered migrations."""
         ...
 
-    def insert(self, connection: Connection, runs: Sequence[NewRun]) -> Sequence[str]:
-        """Store *runs*; the id of each, or of the run that has its idempotency key already."""
+    def insert(self, connection: Connection, runs: Sequence[NewRun]) -> Sequence[Stored]:
+        """Store *runs*, in their order; of those whose key is taken already, the run that has it."""
         ...
 
-    def claim(
-        self,
-        connection: Connection,
-        worker: str,
-        types: Sequence[str],
-        limit: int,
-        lease: float,
-        *,
-        oldest_first: bool = False,
-    ) -> Sequence[Claimed]:
-        """Take up to *limit* due runs of exactly these *types*, by priority, then run_at, then id.
+    def claim(self, connection: Connection, request: ClaimRequest) -> Sequence[Claimed]:
+        """Take due runs by priority, then run_at, then id; fewer than the limit when others take theirs meanwhile.
 
-        *oldest_first* leaves the priority out. Runs that were claimed too often are failed on the way, types that are
-        switched off in the registry are left alone.
+        Runs that were claimed too often are failed on the way, types that are switched off in the registry and runs
+        that another program has marked as deleted are left alone. A crash of the database server may undo a claim
+        that was its transaction's only change, but never what was settled or stored with it.
         """
         ...
 
-    def succeed(self, connection: Connection, hold: Hold, result: str) -> None:
-        """The handler returned *result* (JSON text)."""
+    def settle(self, connection: Connection, outcomes: Sequence[Settled]) -> frozenset[Hold]:
+        """Write how executions ended; the holds that do not match any more, under which nothing was changed."""
         ...
 
-    def fail(self, connection: Connection, hold: Hold, error: str, retry_in: float | None) -> None:
-        """The handler raised; it is tried again in *retry_in* seconds, or never (None)."""
-        ...
-
-    def release(self, connection: Connection, hold: Hold) -> None:
-        """Give the run back as if it had never been claimed."""
+    def turn(self, connection: Connection, outcomes: Sequence[Settled], request: ClaimRequest | None) -> Turn:
+        """:meth:`settle` and :meth:`claim` at once, the one thing that a busy poller does."""
         ...
 
     def heartbeat(self, connection: Connection, holds: Sequence[Hold], lease: float, *, audit: bool = False) -> Renewal:
@@ -65,12 +68,26 @@ class Store(Protocol):
         """Bring back up to *limit* runs whose lease expired; those that expired too often are failed."""
         ...
 
+    def promote(self, connection: Connection, limit: int) -> Promoted:
+        """Make up to *limit* runs claimable whose time has come: retries, delayed ones and those for a later time.
+
+        A claim does not see them before; so it never walks over what is not due yet.
+        """
+        ...
+
+    def purge(self, connection: Connection, older_than: float, states: Sequence[State], limit: int) -> int:
+        """Delete up to *limit* runs that ended more than *older_than* seconds ago, with their events; how many."""
+        ...
+
     def cancel(self, connection: Connection, run_id: str) -> None:
         """Cancel the run, also when it is leased. Raises UnknownRun and AlreadyFinished; twice is once."""
         ...
 
     def requeue(self, connection: Connection, run_id: str) -> None:
-        """Make a failed or cancelled run pending again, with new counters. Raises UnknownRun and AlreadyFinished."""
+        """Make a failed or cancelled run pending again, with new counters. Raises UnknownRun and AlreadyFinished.
+
+        A key that is taken only while its run is active is taken again, unless another run has it by now.
+        """
         ...
 
     def get(self, connection: Connection, run_id: str) -> RunRecord:
@@ -94,8 +111,8 @@ class Store(Protocol):
         """The history of the run, oldest first. Raises UnknownRun."""
         ...
 
-    def stats(self, connection: Connection) -> Stats:
-        """How many runs are in each state."""
+    def stats(self, connection: Connection, *, ended: bool = True) -> Stats:
+        """How many runs are in each state. Without *ended* only those that have not ended: cheap, however many have."""
         ...
 
     def register(self, connection: Connection, types: Sequence[str]) -> None:
@@ -103,5 +120,8 @@ class Store(Protocol):
         ...
 
     def pulse(self, connection: Connection) -> object:
-        """A cheap value that differs when anything may have been stored since it was last asked for."""
+        """A cheap value that differs when anything may have been stored since it was last asked for.
+
+        None where the database cannot tell.
+        """
         ...

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrator.inbox import Inbox, Intent, InvalidIntent, InvalidPayload, InvalidQuery, PayloadTooLarge, State
+from orchestrator.inbox.records import ClaimRequest
 from orchestrator.sql import DatabaseUrlError, DiskFull, SchemaNewer
 
 pytestmark = pytest.mark.anyio
@@ -203,10 +204,14 @@ async def test_a_claim_walks_its_index_and_sorts_nothing(inbox, oldest_first):
 
     await inbox.database.transaction(
         lambda c: (
-            inbox.store.claim(Explained(c), "w", ["mail1.v1", "mail2.v1"], 10, 30.0, oldest_first=oldest_first) and None
+            inbox.store.claim(
+                Explained(c), ClaimRequest("w", ["mail1.v1", "mail2.v1"], 10, 30.0, oldest_first=oldest_first)
+            )
+            and None
         )
     )
 
     index = "orchestrator_run_age" if oldest_first else "orchestrator_run_claim"
-    assert index in plans[0]
+    assert all(index in plan for plan in plans)
+    assert len(plans) == 2
     assert not any("TEMP B-TREE" in step for step in plans)

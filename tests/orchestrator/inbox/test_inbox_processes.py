@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.inbox import Handlers, Inbox, Intent, LeaseLost, Poller, State
-from orchestrator.inbox.records import Hold
+from orchestrator.inbox import Handlers, Inbox, Intent, Poller, State
+from orchestrator.inbox.records import Hold, Settled, Succeeded
 
 pytestmark = pytest.mark.anyio
 
@@ -80,8 +80,8 @@ async def test_a_run_whose_worker_is_killed_is_run_again_and_completed_once(tmp_
         too_early = await poller.poll()
         time += timedelta(minutes=2)
         in_time = await poller.poll()
-        with pytest.raises(LeaseLost):
-            await inbox.database.transaction(lambda c: inbox.store.succeed(c, Hold(run_id, "victim", 1), '"late"'))
+        late = Settled(Hold(run_id, "victim", 1), Succeeded('"late"'))
+        assert await inbox.database.transaction(lambda c: inbox.store.settle(c, [late])) == {late.hold}
 
         run = await inbox.get(run_id)
         assert (too_early, in_time) == (0, 1)
