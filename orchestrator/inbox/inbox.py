@@ -14,13 +14,22 @@ from orchestrator.inbox.records import Event, NewRun, Page, RunRecord, Stats
 from orchestrator.inbox.sqlite_store import SqliteStore
 from orchestrator.inbox.store import Store
 from orchestrator.inbox.wire import PAYLOAD_LIMIT
-from orchestrator.sql import SqliteDatabase, sqlite_path
+from orchestrator.sql import open_database
 
 #: The name of the inbox in the migrations.
 BATTERY = "inbox"
 
 #: The most runs on one page of a listing.
 LARGEST_PAGE = 1000
+
+
+def _store_for(database: Database, now: Callable[[], datetime]) -> Store:
+    """The adapter for the kind of database that *database* is."""
+    if getattr(database, "dialect", "sqlite") == "sqlite":
+        return SqliteStore(now)
+    from orchestrator.inbox.postgres_store import PostgresStore  # the driver is loaded only where it is used
+
+    return PostgresStore(getattr(database, "schema", "workflow"))
 
 
 def _utc() -> datetime:
@@ -49,7 +58,7 @@ class Inbox:
         cls, database: Database, *, now: Callable[[], datetime] = _utc, payload_limit: int = PAYLOAD_LIMIT
     ) -> "Inbox":
         """An inbox in a database that is open already; call :meth:`migrate` once before its use."""
-        return cls(database, SqliteStore(now), ids=RunIds(now), payload_limit=payload_limit)
+        return cls(database, _store_for(database, now), ids=RunIds(now), payload_limit=payload_limit)
 
     @classmethod
     @asynccontextmanager
@@ -62,11 +71,12 @@ class Inbox:
         now: Callable[[], datetime] = _utc,
         payload_limit: int = PAYLOAD_LIMIT,
     ) -> AsyncIterator["Inbox"]:
-        """An inbox at *url*: ``sqlite:///absolute``, ``sqlite://relative`` or ``sqlite://:memory:``.
+        """An inbox at *url*: ``sqlite:///absolute``, ``sqlite://relative``, ``sqlite://:memory:``, ``postgresql://...``.
 
-        *exclusive* takes the lock of a service beside the file. *payload_limit*: bytes of JSON.
+        *exclusive* takes the lock of a service beside a SQLite file. *payload_limit*: bytes of JSON. On PostgreSQL all
+        times are the server's, and *now* is not asked for them.
         """
-        async with SqliteDatabase.open(sqlite_path(url), exclusive=exclusive, now=now) as database:
+        async with open_database(url, exclusive=exclusive, now=now) as database:
             inbox = cls.over(database, now=now, payload_limit=payload_limit)
             if migrate:
                 await inbox.migrate()

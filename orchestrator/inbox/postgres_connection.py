@@ -1,7 +1,7 @@
 """Statements of the store on the psycopg connection underneath a unit of work."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, LiteralString, cast
 
 from psycopg.rows import tuple_row
 
@@ -11,14 +11,15 @@ from orchestrator.sql.postgres import native
 def rows(connection: object, statement: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
     """Execute *statement*, prepared once per connection, and fetch all its rows."""
     with native(connection).cursor(row_factory=tuple_row) as cursor:
-        cursor.execute(statement, values, prepare=True)
+        # The statements are the store's own constants; values travel as parameters.
+        cursor.execute(cast("LiteralString", statement), values, prepare=True)
         return cursor.fetchall() if cursor.description else []
 
 
 def settings(connection: object, statements: str) -> None:
     """Execute several statements without parameters in one round trip."""
     with native(connection).cursor() as cursor:
-        cursor.execute(statements, prepare=False)
+        cursor.execute(cast("LiteralString", statements), prepare=False)
 
 
 def array(values: Iterable[object]) -> str:
