@@ -39,6 +39,10 @@ BARS = (
         for ours in OURS
         for backends, prototype in KINDS
     ),
+    *(  # the safe kind that every backend has
+        Bar("saturation", ours, "rate_core_k", ASYNCIO, ("saturation", START_SOON), 0.75, "ratio", least=True)
+        for ours in OURS
+    ),
     Bar(
         "saturation", FULL, "rate_core_k", ASYNCIO, ("saturation", PROTOTYPE_FULL["asyncio"]), 0.75, "ratio", least=True
     ),

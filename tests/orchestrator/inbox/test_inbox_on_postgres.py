@@ -12,6 +12,7 @@ pytestmark = pytest.mark.anyio
 async def test_an_intent_is_stored_run_and_told_about(postgres_url: str) -> None:
     """Submitted once under its key, run once, with its history."""
     seen: list[object] = []
+
     @handler("mail.v1")
     async def send(run) -> object:
         seen.append(run.payload)
@@ -31,6 +32,7 @@ async def test_an_intent_is_stored_run_and_told_about(postgres_url: str) -> None
 
 async def test_a_failure_is_tried_again_later_and_a_permanent_one_never(postgres_url: str) -> None:
     """The first waits in the future of the database's clock; the second is a dead letter at once."""
+
     @handler("flaky.v1")
     async def flaky(run) -> None:
         raise ConnectionError("away")
@@ -54,6 +56,7 @@ async def test_a_failure_is_tried_again_later_and_a_permanent_one_never(postgres
 async def test_two_workers_share_a_backlog_and_run_each_intent_once(postgres_url: str) -> None:
     """Each with a pool of its own, as two processes have them."""
     done: list[object] = []
+
     @handler("count.v1")
     async def count(run) -> None:
         done.append(run.payload)
