@@ -75,8 +75,12 @@ class UnitRun:
 
 def context(unit: Unit, run_id: str | None = None) -> Mapping[str, object]:
     """What every line of a log about *unit* carries."""
-    fields = {"phase": unit.phase, "resource": unit.spec.resource, "tenant": unit.text, "run_id": run_id}
-    return {name: value for name, value in fields.items() if value is not None}
+    fields = {"phase": unit.phase, "resource": unit.spec.resource}
+    if unit.text is not None:
+        fields["tenant"] = unit.text
+    if run_id is not None:
+        fields["run_id"] = run_id
+    return fields
 
 
 class UnitWork:
@@ -97,11 +101,12 @@ class UnitWork:
 class _Place(Mapping[str, object]):
     """What every line of a log about a run carries, put together when there is a line."""
 
-    __slots__ = ("_run", "_unit")
+    __slots__ = ("_made", "_run", "_unit")
 
     def __init__(self, unit: Unit, run: Run) -> None:
         self._unit = unit
         self._run = run
+        self._made: Mapping[str, object] | None = None
 
     def __getitem__(self, field: str) -> object:
         return self._fields()[field]
@@ -113,7 +118,9 @@ class _Place(Mapping[str, object]):
         return len(self._fields())
 
     def _fields(self) -> Mapping[str, object]:
-        return context(self._unit, self._run.id)
+        if self._made is None:
+            self._made = context(self._unit, self._run.id)
+        return self._made
 
 
 class Tasks:
