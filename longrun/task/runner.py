@@ -251,6 +251,7 @@ class Runner:
                 try:
                     await self._quiet.wait()
                 except BaseException:
+                    self._over = True  # it breaks off: a stop would come to nothing, and hide the reason
                     await self._flights.take_down()
                     raise
                 self._dispatcher.wake()
