@@ -106,6 +106,10 @@ class Instruments:
         self._active = meter.create_gauge(DEGRADED_ACTIVE, "{episode}", "1 while a task is degraded, else 0.")
 
     def __call__(self, event: Event) -> None:
+        if type(event) is AttemptSucceeded and self._tenant is None:  # by far the most there are of
+            kind = "call" if event.run is None else "task"
+            self._ended(kind, event, {kind: self._label(event.subject)})
+            return
         if isinstance(event, AttemptStarted):
             return  # it is counted when it ends
         kind = "task" if isinstance(event, _OF_TASKS) or getattr(event, "run", None) is not None else "call"
