@@ -21,10 +21,12 @@ LAYERS = {
 
 @pytest.fixture
 def collected() -> Iterator[None]:
-    """The collector does not run by itself."""
-    gc.collect()
+    """The collector does not run by itself, and looks only at what comes from here on."""
     gc.disable()
+    gc.collect()
+    gc.freeze()
     yield
+    gc.unfreeze()
     gc.enable()
 
 

@@ -9,7 +9,7 @@ import pytest
 from longrun.attempts import SqliteAttempts, join, prefix
 from longrun.checkpoint import Checkpoint, SqliteCheckpoints
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 
 WRITER = """
 import itertools, sys

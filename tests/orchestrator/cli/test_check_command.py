@@ -6,6 +6,8 @@ import signal
 
 import pytest
 
+pytestmark = pytest.mark.slow  # processes of their own
+
 
 def no_worker_was_called(service) -> bool:
     return not [note for note in service.notes if note.startswith(("work", "ready"))]

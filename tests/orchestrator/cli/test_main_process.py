@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow  # processes of their own
+
 TINY = ("--service", "tiny:Tiny")
 
 HEAVY = ("pydantic", "pydantic_settings", "dependency_injector", "httpx", "sqlalchemy", "rich", "anyio", "asyncio")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # processes of their own
+
 
 def _last(err: str) -> dict[str, object]:
     """The last line of the log."""

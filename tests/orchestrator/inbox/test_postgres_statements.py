@@ -11,6 +11,8 @@ from orchestrator.inbox.postgres_store import _new, _settled, _wanted
 from orchestrator.inbox.records import ClaimRequest, Settled, Succeeded
 from tests.orchestrator.inbox.conftest import new
 
+pytestmark = pytest.mark.slow  # processes of their own
+
 BACKLOG = """
 INSERT INTO workflow.workflow_run (type, payload, priority, run_at)
 SELECT 'mail' || n %% 4 || '.v1', '{}', n %% 3, now() - n %% 977 * interval '1 second' FROM generate_series(1, %s) n

@@ -24,7 +24,7 @@ from orchestrator.sql import (
 )
 from orchestrator.sql.postgres import PostgresDatabase
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 
 TABLE = "CREATE TABLE thing (name TEXT)"
 
