@@ -10,9 +10,9 @@ from orchestrator.inbox.errors import InvalidQuery
 from orchestrator.inbox.ids import RunIds
 from orchestrator.inbox.intent import Intent
 from orchestrator.inbox.machine import State
-from orchestrator.inbox.records import Event, NewRun, Page, RunRecord, Stats
-from orchestrator.inbox.sqlite_store import SqliteStore
-from orchestrator.inbox.store import Store
+from orchestrator.inbox.store.port import Store
+from orchestrator.inbox.store.records import Event, NewRun, Page, RunRecord, Stats
+from orchestrator.inbox.store.sqlite.store import SqliteStore
 from orchestrator.inbox.wire import PAYLOAD_LIMIT
 from orchestrator.sql import open_database
 
@@ -27,7 +27,7 @@ def _store_for(database: Database, now: Callable[[], datetime]) -> Store:
     """The adapter for the kind of database that *database* is."""
     if getattr(database, "dialect", "sqlite") == "sqlite":
         return SqliteStore(now)
-    from orchestrator.inbox.postgres_store import PostgresStore  # the driver is loaded only where it is used
+    from orchestrator.inbox.store.postgres.store import PostgresStore  # the driver is loaded only where it is used
 
     return PostgresStore(getattr(database, "schema", "workflow"))
 

@@ -12,7 +12,7 @@ from orchestrator.contracts import (
     Run,
 )
 from orchestrator.inbox.inbox import Inbox
-from orchestrator.inbox.poller import Poller
+from orchestrator.inbox.worker.poller import Poller
 
 #: Seconds between two looks for news; a look that finds none is one cheap read.
 LOOK_INTERVAL = 0.1

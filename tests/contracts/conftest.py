@@ -9,9 +9,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from orchestrator.inbox.postgres_store import PostgresStore
-from orchestrator.inbox.records import Claimed, ClaimRequest, Failed, NewRun, Released, Settled, Succeeded
-from orchestrator.inbox.sqlite_store import SqliteStore
+from orchestrator.inbox.store.postgres.store import PostgresStore
+from orchestrator.inbox.store.records import Claimed, ClaimRequest, Failed, NewRun, Released, Settled, Succeeded
+from orchestrator.inbox.store.sqlite.store import SqliteStore
 from orchestrator.sql import migrations
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 
 from orchestrator.inbox.errors import InvalidQuery, UnknownSchedule
-from orchestrator.inbox.postgres_schedules import PostgresSchedules
-from orchestrator.inbox.schedule_store import Fire, NewSchedule
-from orchestrator.inbox.sqlite_schedules import SqliteSchedules
+from orchestrator.inbox.store.postgres.schedules import PostgresSchedules
+from orchestrator.inbox.store.schedules import Fire, NewSchedule
+from orchestrator.inbox.store.sqlite.schedules import SqliteSchedules
 from tests.contracts.conftest import NOON, PostgresDesk
 
 HOUR = timedelta(hours=1)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.inbox import AlreadyFinished, InvalidQuery, State, UnknownRun
-from orchestrator.inbox.records import ClaimRequest, Hold, Stored
+from orchestrator.inbox.store.records import ClaimRequest, Hold, Stored
 from tests.contracts.conftest import FAIL, NOON, SUCCEED
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.inbox import State
-from orchestrator.inbox.records import ClaimRequest, Failed, Hold, Released, Settled, Succeeded, Turn
+from orchestrator.inbox.store.records import ClaimRequest, Failed, Hold, Released, Settled, Succeeded, Turn
 from tests.contracts.conftest import FAIL, NOON, RELEASE, RETRY, SUCCEED
 
 

@@ -6,8 +6,8 @@ import psycopg
 import pytest
 
 from orchestrator.inbox.ids import RunIds
-from orchestrator.inbox.postgres_store import PostgresStore
-from orchestrator.inbox.records import NewRun
+from orchestrator.inbox.store.postgres.store import PostgresStore
+from orchestrator.inbox.store.records import NewRun
 
 IDS = RunIds(lambda: datetime.now(UTC))
 

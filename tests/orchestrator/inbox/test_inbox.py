@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrator.inbox import Inbox, Intent, InvalidIntent, InvalidPayload, InvalidQuery, PayloadTooLarge, State
-from orchestrator.inbox.records import ClaimRequest
+from orchestrator.inbox.store.records import ClaimRequest
 from orchestrator.sql import DatabaseUrlError, DiskFull, SchemaNewer
 
 pytestmark = pytest.mark.anyio

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 
 from orchestrator.inbox import AlreadyFinished, IllegalMove, Move, State
 from orchestrator.inbox.machine import EVENTS, TERMINAL, TRANSITIONS, after, on_claim, on_expiry, sources
-from orchestrator.inbox.records import ClaimRequest, Failed, Hold, NewRun, Released, Settled, Succeeded
+from orchestrator.inbox.store.records import ClaimRequest, Failed, Hold, NewRun, Released, Settled, Succeeded
 from tests.contracts.conftest import PostgresDesk, SqliteDesk
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.inbox import Handlers, Inbox, Intent, Poller, State
-from orchestrator.inbox.records import Hold, Settled, Succeeded
+from orchestrator.inbox.store.records import Hold, Settled, Succeeded
 
 pytestmark = pytest.mark.anyio
 

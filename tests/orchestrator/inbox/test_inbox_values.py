@@ -25,9 +25,9 @@ from orchestrator.inbox import (
     PayloadTooLarge,
     handler,
 )
-from orchestrator.inbox.failure import retry_in
 from orchestrator.inbox.ids import RunIds
 from orchestrator.inbox.wire import decode, encode, error_text, from_text, to_text
+from orchestrator.inbox.worker.failure import retry_in
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TIMES = st.datetimes(

@@ -6,9 +6,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from orchestrator.inbox.postgres_statements import PLANS, Shape
-from orchestrator.inbox.postgres_store import _new, _settled, _wanted
-from orchestrator.inbox.records import ClaimRequest, Settled, Succeeded
+from orchestrator.inbox.store.postgres.statements import PLANS, Shape
+from orchestrator.inbox.store.postgres.store import _new, _settled, _wanted
+from orchestrator.inbox.store.records import ClaimRequest, Settled, Succeeded
 from tests.orchestrator.inbox.conftest import new
 
 pytestmark = pytest.mark.slow  # processes of their own

@@ -7,10 +7,10 @@ from typing import TypeAlias
 from uuid import uuid4
 
 from orchestrator.contracts import Connection, JsonValue, Row
-from orchestrator.inbox import machine, sqlite_claim, sqlite_queries
+from orchestrator.inbox import machine
 from orchestrator.inbox.errors import AlreadyFinished
 from orchestrator.inbox.machine import EVENTS, TRANSITIONS, Move, State
-from orchestrator.inbox.records import (
+from orchestrator.inbox.store.records import (
     ACTIVE,
     Claimed,
     ClaimRequest,
@@ -31,7 +31,8 @@ from orchestrator.inbox.records import (
     Turn,
     ended,
 )
-from orchestrator.inbox.sqlite_schema import STEPS
+from orchestrator.inbox.store.sqlite import claim, queries
+from orchestrator.inbox.store.sqlite.schema import STEPS
 from orchestrator.inbox.wire import from_text, to_text
 
 #: One line of the history before it is stored: run, type, data as JSON text.
@@ -109,7 +110,7 @@ class SqliteStore:
         """See :class:`Store`."""
         time = self._now()
         while True:
-            due = sqlite_claim.due(connection, request, to_text(time))
+            due = claim.due(connection, request, to_text(time))
             refused = [row for row in due if _move(row) is Move.REFUSE]
             if not refused:
                 break
@@ -222,7 +223,7 @@ class SqliteStore:
 
     def get(self, connection: Connection, run_id: str) -> RunRecord:
         """See :class:`Store`."""
-        return sqlite_queries.get(connection, run_id)
+        return queries.get(connection, run_id)
 
     def list(
         self,
@@ -235,15 +236,15 @@ class SqliteStore:
         cursor: str | None,
     ) -> Page:
         """See :class:`Store`."""
-        return sqlite_queries.page(connection, {"type": type, "status": state}, idempotency_key, limit, cursor)
+        return queries.page(connection, {"type": type, "status": state}, idempotency_key, limit, cursor)
 
     def events(self, connection: Connection, run_id: str) -> Sequence[Event]:
         """See :class:`Store`."""
-        return sqlite_queries.events(connection, run_id)
+        return queries.events(connection, run_id)
 
     def stats(self, connection: Connection, *, ended: bool = True) -> Stats:
         """See :class:`Store`."""
-        return sqlite_queries.stats(connection, to_text(self._now()), ended=ended)
+        return queries.stats(connection, to_text(self._now()), ended=ended)
 
     def register(self, connection: Connection, types: Sequence[str]) -> None:
         """See :class:`Store`."""

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from orchestrator.contracts import Connection
-from orchestrator.inbox import postgres_queries
 from orchestrator.inbox.errors import AlreadyFinished, InboxError
 from orchestrator.inbox.machine import EVENTS, TRANSITIONS, Move, State
-from orchestrator.inbox.postgres_connection import array, rows, settings, texts
-from orchestrator.inbox.postgres_schema import prefix, steps
-from orchestrator.inbox.postgres_statements import ASYNCHRONOUS, PLANS, Shape, Statements
-from orchestrator.inbox.records import (
+from orchestrator.inbox.store.postgres.connection import array, rows, settings, texts
+from orchestrator.inbox.store.postgres.queries import Queries
+from orchestrator.inbox.store.postgres.schema import prefix, steps
+from orchestrator.inbox.store.postgres.statements import ASYNCHRONOUS, PLANS, Shape, Statements
+from orchestrator.inbox.store.records import (
     Claimed,
     ClaimRequest,
     Event,
@@ -58,7 +58,7 @@ class PostgresStore:
         self._schema = prefix(schema)
         self._now = now
         self._statements = Statements(self._schema, now)
-        self._queries = postgres_queries.Queries(self._schema, now)
+        self._queries = Queries(self._schema, now)
 
     def insert(self, connection: Connection, runs: Sequence[NewRun]) -> Sequence[Stored]:
         """See :class:`Store`."""

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.inbox.errors import InboxError
-from orchestrator.inbox.postgres_connection import rows, texts
-from orchestrator.inbox.records import ClaimRequest, Failed, Settled, Succeeded
+from orchestrator.inbox.store.postgres.connection import rows, texts
+from orchestrator.inbox.store.records import ClaimRequest, Failed, Settled, Succeeded
 from tests.orchestrator.inbox.conftest import IDS, new
 
 

@@ -8,7 +8,7 @@ claimed is found by one ordered walk of an index per type, never by a sort of th
 from dataclasses import dataclass
 
 from orchestrator.inbox.machine import CRASH_ALLOWANCE
-from orchestrator.inbox.records import ACTIVE
+from orchestrator.inbox.store.records import ACTIVE
 
 #: Set for each transaction that claims or settles. A plan made while the tables are empty must be good when they
 #: are full as well: only walks of indexes are.

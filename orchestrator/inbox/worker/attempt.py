@@ -5,11 +5,11 @@ from collections.abc import Callable
 import anyio
 
 from orchestrator.inbox.errors import InvalidPayload
-from orchestrator.inbox.execution import Execution
-from orchestrator.inbox.failure import Classify, FailureVerdict, category_name, retry_in
-from orchestrator.inbox.handlers import Handler
-from orchestrator.inbox.records import Failed, Outcome, Released, Succeeded
+from orchestrator.inbox.store.records import Failed, Outcome, Released, Succeeded
 from orchestrator.inbox.wire import decode, encode, error_text, storable
+from orchestrator.inbox.worker.execution import Execution
+from orchestrator.inbox.worker.failure import Classify, FailureVerdict, category_name, retry_in
+from orchestrator.inbox.worker.handlers import Handler
 
 
 async def attempt(

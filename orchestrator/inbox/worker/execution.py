@@ -9,7 +9,7 @@ import anyio
 
 from orchestrator.contracts import Checkpoint, JsonValue
 from orchestrator.inbox.errors import InboxError
-from orchestrator.inbox.records import Claimed, Hold
+from orchestrator.inbox.store.records import Claimed, Hold
 from orchestrator.logs import BoundLogger
 
 #: Why a handler is stopped: its lease went to somebody else, its run was cancelled, or its poller stops.

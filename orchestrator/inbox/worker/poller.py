@@ -12,14 +12,14 @@ import anyio
 
 from longrun.failure.classify import classify as baseline
 from orchestrator.contracts import Connection
-from orchestrator.inbox.attempt import attempt
 from orchestrator.inbox.errors import InvalidHandler, LeaseLost
-from orchestrator.inbox.execution import Execution, StopReason
-from orchestrator.inbox.failure import Classify
-from orchestrator.inbox.handlers import Handlers
 from orchestrator.inbox.inbox import Inbox
-from orchestrator.inbox.records import Claimed, ClaimRequest, Hold, Outcome, Released
-from orchestrator.inbox.settlement import Settlement
+from orchestrator.inbox.store.records import Claimed, ClaimRequest, Hold, Outcome, Released
+from orchestrator.inbox.worker.attempt import attempt
+from orchestrator.inbox.worker.execution import Execution, StopReason
+from orchestrator.inbox.worker.failure import Classify
+from orchestrator.inbox.worker.handlers import Handlers
+from orchestrator.inbox.worker.settlement import Settlement
 from orchestrator.sql import SqlError
 
 #: Seconds between two sweeps of expired leases in :meth:`Poller.run`.

@@ -9,11 +9,11 @@ import psycopg
 
 from orchestrator.contracts import Connection
 from orchestrator.inbox.errors import InvalidQuery, UnknownSchedule
-from orchestrator.inbox.postgres_connection import rows
-from orchestrator.inbox.postgres_schema import prefix
-from orchestrator.inbox.records import Stored
-from orchestrator.inbox.schedule_store import Advanced, Fire, NewSchedule, SchedulePage, ScheduleRecord, runs_of
-from orchestrator.inbox.store import Store
+from orchestrator.inbox.store.port import Store
+from orchestrator.inbox.store.postgres.connection import rows
+from orchestrator.inbox.store.postgres.schema import prefix
+from orchestrator.inbox.store.records import Stored
+from orchestrator.inbox.store.schedules import Advanced, Fire, NewSchedule, SchedulePage, ScheduleRecord, runs_of
 from orchestrator.inbox.wire import storable
 from orchestrator.sql.postgres import native
 

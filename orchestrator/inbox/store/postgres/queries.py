@@ -8,8 +8,8 @@ from uuid import UUID
 from orchestrator.contracts import Connection
 from orchestrator.inbox.errors import InvalidQuery, UnknownRun
 from orchestrator.inbox.machine import State
-from orchestrator.inbox.postgres_connection import rows
-from orchestrator.inbox.records import ACTIVE, Event, Page, RunRecord, Stats
+from orchestrator.inbox.store.postgres.connection import rows
+from orchestrator.inbox.store.records import ACTIVE, Event, Page, RunRecord, Stats
 
 _COLUMNS = """
 id::text, type, payload::text, status, priority, run_at, idempotency_key, attempt, max_attempts, leased_by, lease_until,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from orchestrator.contracts import Connection, JsonValue, Row
 from orchestrator.inbox.errors import InvalidQuery, UnknownRun
 from orchestrator.inbox.machine import State
-from orchestrator.inbox.records import ACTIVE, Event, Page, RunRecord, Stats
+from orchestrator.inbox.store.records import ACTIVE, Event, Page, RunRecord, Stats
 from orchestrator.inbox.wire import decode, from_text
 
 # As blobs, for another program may have stored text that is no UTF-8, and one such row must not hide the others.

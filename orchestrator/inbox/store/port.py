@@ -5,7 +5,7 @@ from typing import Protocol
 
 from orchestrator.contracts import Connection
 from orchestrator.inbox.machine import State
-from orchestrator.inbox.records import (
+from orchestrator.inbox.store.records import (
     Claimed,
     ClaimRequest,
     Event,

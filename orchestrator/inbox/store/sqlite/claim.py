@@ -5,7 +5,7 @@ from heapq import merge
 from itertools import islice
 
 from orchestrator.contracts import Connection, Row
-from orchestrator.inbox.records import ClaimRequest
+from orchestrator.inbox.store.records import ClaimRequest
 
 _DUE = "status = 'pending' AND ready = 1 AND deleted_at IS NULL"
 _COLUMNS = "id, type, CAST(payload AS BLOB) AS payload, priority, run_at, attempt, max_attempts, fence, claims"

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from orchestrator.contracts import Connection, Row
 from orchestrator.inbox.errors import InboxError, InvalidQuery, UnknownSchedule
-from orchestrator.inbox.records import Stored
-from orchestrator.inbox.schedule_store import Advanced, Fire, NewSchedule, SchedulePage, ScheduleRecord, runs_of
-from orchestrator.inbox.store import Store
+from orchestrator.inbox.store.port import Store
+from orchestrator.inbox.store.records import Stored
+from orchestrator.inbox.store.schedules import Advanced, Fire, NewSchedule, SchedulePage, ScheduleRecord, runs_of
 from orchestrator.inbox.wire import from_text, storable, to_text
 
 _COLUMNS = """

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from orchestrator.contracts import Connection
-from orchestrator.inbox.records import NewRun, Stored
+from orchestrator.inbox.store.records import NewRun, Stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ import anyio
 
 from orchestrator.contracts import Database
 from orchestrator.inbox.errors import InboxError, LeaseLost
-from orchestrator.inbox.records import Hold, Outcome, Settled
-from orchestrator.inbox.store import Store
+from orchestrator.inbox.store.port import Store
+from orchestrator.inbox.store.records import Hold, Outcome, Settled
 
 
 class _Ticket:
