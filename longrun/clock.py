@@ -1,6 +1,5 @@
 """Time: the event loop's clock for waits and deadlines, the wall clock for people."""
 
-import asyncio
 import sys
 import time
 from collections.abc import Callable
@@ -9,6 +8,8 @@ from time import monotonic
 from typing import Protocol
 
 import anyio
+
+from longrun.backend import running_asyncio
 
 #: Set once a test asks for virtual time: from then on :func:`now` follows the event loop.
 _follow_the_loop = False
@@ -30,11 +31,8 @@ def is_virtual() -> bool:
 
 def _loop_clock() -> object:
     """What keeps the time of the event loop that runs, as far as its type tells something; None without one."""
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        loop = None
-    if loop is not None and asyncio.current_task(loop) is not None:
+    loop = running_asyncio()
+    if loop is not None:
         return loop
     trio = sys.modules.get("trio")
     try:
@@ -90,11 +88,8 @@ def reader(clock: Clock) -> Callable[[], float]:
     """``clock.now`` for use under the event loop that is running, and no other: one that need not look for it."""
     if type(clock) is not SystemClock:
         return clock.now
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        loop = None
-    if loop is not None and asyncio.current_task(loop) is not None:  # trio as asyncio's guest sees a loop, but no task
+    loop = running_asyncio()
+    if loop is not None:
         return loop.time
     import trio  # it runs, so it is there
 

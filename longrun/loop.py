@@ -127,6 +127,7 @@ class Tries:
             emit(self._listeners, AttemptCancelled(self._loop.site.name, index, now() - started))
         if self._failed:
             _blame(cancelled, self._failed[-1][2])
+        self._failed.clear()  # see succeeded
 
     def judge(self, error: Exception, started: float, mark: int, scope: CancelScope | None = None) -> float | None:
         """Decide about *error*, which ended the attempt that began at *started*: seconds to wait before the next one.
@@ -153,6 +154,7 @@ class Tries:
             if self._loop.site.budget is not None:
                 self._loop.site.budget.refund()
             _blame(cancelled, error)
+            self._failed.clear()  # see succeeded
             raise
 
     def _give_up(self, error: Exception, started: float, duration: float, decision: GiveUp) -> None:

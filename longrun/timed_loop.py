@@ -34,7 +34,8 @@ class TimedLoop(Loop):
         tries = None if self._plain else Tries(self)
         while True:  # once for each scope: one that has expired cannot be used again
             failure: Exception | None = None
-            cut: BaseException | None = None
+            cause: BaseException | None = None
+            cut = False
             mark, started = attempt.kept, 0.0
             try:
                 with anyio.move_on_after(self.seconds) as scope:
@@ -53,7 +54,7 @@ class TimedLoop(Loop):
                             if wait:
                                 await tries.rest(wait, error)
                         except BaseException as cancelled:
-                            cut = cancelled
+                            cut, cause = True, cancelled.__cause__  # a retry below leaves the last real error there
                             raise
                         else:
                             if not (self.predicates and self._unwanted(value)):
@@ -64,26 +65,25 @@ class TimedLoop(Loop):
                             break
                         mark = attempt.kept
                         scope.deadline = anyio.current_time() + self.seconds
-            except BaseException:
-                if cut is not None and tries is not None:
-                    tries.cancelled(cut, started)
+            except BaseException as gone:
+                cause = None  # see below
+                if cut and tries is not None:
+                    tries.cancelled(gone, started)
                 raise
             tries = tries or Tries(self)
             if failure is None:
-                failure = _expired(self.seconds, cut)
-            wait = tries.judge(failure, started, mark)
-            if wait is None:
-                if isinstance(failure, Unwanted):
-                    return cast("T", failure.value)
-                raise failure
-            if wait:
-                await tries.rest(wait, failure)
+                failure = TimeoutExceeded(self.seconds)
+                failure.__cause__ = cause
+            try:
+                wait = tries.judge(failure, started, mark)
+                if wait is None:
+                    if isinstance(failure, Unwanted):
+                        return cast("T", failure.value)
+                    raise failure
+                if wait:
+                    await tries.rest(wait, failure)
+            finally:  # both refer by their traceback to this frame: left here, only the collector would free them
+                failure = cause = None
 
     def describe(self) -> str:
         return f"{super().describe()}\n{self._limit.describe()}"
-
-
-def _expired(seconds: float, cut: BaseException | None) -> TimeoutExceeded:
-    error = TimeoutExceeded(seconds)
-    error.__cause__ = None if cut is None else cut.__cause__  # a retry below leaves the last real error there
-    return error

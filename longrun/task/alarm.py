@@ -9,6 +9,8 @@ from typing import Protocol
 
 import anyio
 
+from longrun.backend import running_asyncio
+
 
 class Alarm(Protocol):
     """One waiter."""
@@ -26,15 +28,6 @@ def alarm() -> Alarm:
     """For the backend that is running."""
     loop = running_asyncio()
     return AnyAlarm() if loop is None else AsyncioAlarm(loop)
-
-
-def running_asyncio() -> asyncio.AbstractEventLoop | None:
-    """The event loop, where the current task is one of asyncio's."""
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-    return None if asyncio.current_task(loop) is None else loop  # trio as asyncio's guest sees a loop, but no task
 
 
 class AnyAlarm:

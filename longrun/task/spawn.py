@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from anyio.abc import TaskGroup
 
-from longrun.task.alarm import running_asyncio
+from longrun.backend import running_asyncio
 
 A = TypeVar("A")
 

@@ -1,8 +1,8 @@
 """block: the event loop stands still, in virtual time."""
 
-import asyncio
 import sys
 
+from longrun.backend import running_asyncio
 from longrun.clock import standstill
 from longrun.durations import Duration
 from longrun.durations import seconds as checked
@@ -25,10 +25,7 @@ def block(seconds: Duration) -> None:
 
 def _jump(seconds: float) -> bool:
     """Whether there was a clock that can."""
-    try:
-        loop: object = asyncio.get_running_loop()
-    except RuntimeError:
-        loop = None
+    loop = running_asyncio()
     if isinstance(loop, VirtualLoop):
         loop.jump(seconds)
         return True

@@ -29,3 +29,13 @@ def test_longrun_itself_does_not_import_ssl() -> None:
 
     assert "ssl" not in result.stdout.split()
     assert "longrun" in result.stdout.split()
+
+
+@pytest.mark.parametrize("module", ["pipeline", "loop", "timed_loop", "clock", "circuit", "bulkhead", "ratelimit"])
+def test_calls_import_no_event_loop(module: str) -> None:
+    """asyncio takes as long as all the rest; who runs on it has it already."""
+    code = f"import sys, longrun.{module}; print(*sorted(sys.modules))"
+
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+
+    assert not {"asyncio", "trio", "ssl"} & set(result.stdout.split())
