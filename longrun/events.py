@@ -263,14 +263,14 @@ class ShutdownStuck(Event):
 Listener: TypeAlias = Callable[[Event], None]
 
 
-class listener:  # noqa: N801 - it is called like the function that it wraps
-    """*hear* as a listener that says, with *routine*, whether it wants attempts of tasks that go as planned."""
+class WithoutRoutine:
+    """*hear* as a listener that does not want to hear of attempts that go as planned; see :func:`hears_routine`."""
 
-    __slots__ = ("_hear", "routine")
+    __slots__ = ("_hear",)
+    routine = False
 
-    def __init__(self, hear: Listener, *, routine: bool) -> None:
+    def __init__(self, hear: Listener) -> None:
         self._hear = hear
-        self.routine = routine
 
     def __call__(self, event: Event) -> None:
         self._hear(event)

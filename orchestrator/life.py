@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from longrun.events import Event, Listener, ShutdownStuck, listener
+from longrun.events import Event, Listener, ShutdownStuck, WithoutRoutine
 from orchestrator.container import WiringError, built, opened, wiring_problems
 from orchestrator.planner import Plan, Planner
 from orchestrator.scheduler import PhaseOutcome, Scheduler, SchedulerPolicy, ServiceOutcome
@@ -49,7 +49,7 @@ class Life:
             self.plan,
             self._planner.infra_classifier(),
             _policy(settings),
-            listeners=(*listeners, listener(self._watch, routine=False)),
+            listeners=(*listeners, WithoutRoutine(self._watch)),
         )
         self._opening: anyio.CancelScope | None = None
         self._course: _Course[Any] | None = None

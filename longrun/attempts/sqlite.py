@@ -4,14 +4,13 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from longrun.attempts.attempts import TTL, Attempts
 from longrun.attempts.keys import end_of
 from longrun.attempts.memory import CLEANED_EVERY
 from longrun.durations import Duration, seconds
-from longrun.sqlite import Schema, SqliteFile
+from longrun.sqlite import KeptInFile, Schema, SqliteFile
 
 if TYPE_CHECKING:
     import sqlite3
@@ -45,7 +44,7 @@ _INCREMENT = """
 _SELECT = "SELECT key, count, last_wait, not_before FROM longrun_attempts WHERE not_before >= ? AND "
 
 
-class SqliteAttempts:
+class SqliteAttempts(KeptInFile):
     """A :class:`longrun.attempts.AttemptStore` in the file at *path*, which other stores of ours may share.
 
     What was stored survives a killed process. It is not synced to the disk each time: a power cut may take the last
@@ -62,7 +61,7 @@ class SqliteAttempts:
         wall: Callable[[], float] = time.time,
         busy_timeout: Duration = 5.0,
     ) -> None:
-        self._file = SqliteFile(path, _SCHEMA, synchronous="NORMAL", busy_timeout=busy_timeout)
+        super().__init__(SqliteFile(path, _SCHEMA, synchronous="NORMAL", busy_timeout=busy_timeout))
         self._ttl = seconds(ttl, "SqliteAttempts ttl")
         self._wall = wall
         self._clean_at = 0.0
@@ -96,19 +95,6 @@ class SqliteAttempts:
         statement = f"DELETE FROM longrun_attempts WHERE {condition}"  # one of two fixed texts
         await self._file.write(lambda connection: connection.execute(statement, values))
 
-    async def aclose(self) -> None:
-        """Close the file."""
-        await self._file.close()
-
-    async def __aenter__(self) -> Self:
-        await self._file.open()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
     async def _select(self, condition: str, *values: str) -> dict[str, Attempts]:
         horizon = self._wall() - self._ttl
 
@@ -122,9 +108,6 @@ class SqliteAttempts:
             return
         connection.execute("DELETE FROM longrun_attempts WHERE not_before < ?", (wall - self._ttl,))
         self._clean_at = wall + CLEANED_EVERY
-
-    def __repr__(self) -> str:
-        return f"<SqliteAttempts {self._file!r}>"
 
 
 def _understood(rows: Iterable[tuple[object, ...]], where: str) -> Iterable[tuple[str, Attempts]]:

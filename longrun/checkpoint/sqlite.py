@@ -1,11 +1,9 @@
 """Checkpoints in a SQLite file."""
 
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from longrun.durations import Duration
-from longrun.sqlite import Schema, SqliteFile
+from longrun.sqlite import KeptInFile, Schema, SqliteFile
 
 _SCHEMA = Schema(
     "checkpoints",
@@ -13,7 +11,7 @@ _SCHEMA = Schema(
 )
 
 
-class SqliteCheckpoints:
+class SqliteCheckpoints(KeptInFile):
     """A :class:`longrun.checkpoint.CheckpointStore` in the file at *path*, which other stores of ours may share.
 
     A state that was saved survives a killed process and a power cut. ``async with`` opens the file, so that one that
@@ -22,7 +20,7 @@ class SqliteCheckpoints:
     """
 
     def __init__(self, path: str | Path, *, busy_timeout: Duration = 5.0) -> None:
-        self._file = SqliteFile(path, _SCHEMA, synchronous="FULL", busy_timeout=busy_timeout)
+        super().__init__(SqliteFile(path, _SCHEMA, synchronous="FULL", busy_timeout=busy_timeout))
 
     async def save(self, key: str, state: bytes) -> None:
         """See the port."""
@@ -39,19 +37,3 @@ class SqliteCheckpoints:
         """See the port."""
         statement = "DELETE FROM longrun_checkpoints WHERE key = ?"
         await self._file.write(lambda connection: connection.execute(statement, (key,)))
-
-    async def aclose(self) -> None:
-        """Close the file."""
-        await self._file.close()
-
-    async def __aenter__(self) -> Self:
-        await self._file.open()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    def __repr__(self) -> str:
-        return f"<SqliteCheckpoints {self._file!r}>"

@@ -4,5 +4,6 @@
 """
 
 from longrun.sqlite.file import Schema, SqliteFile
+from longrun.sqlite.kept import KeptInFile
 
-__all__ = ["Schema", "SqliteFile"]
+__all__ = ["KeptInFile", "Schema", "SqliteFile"]

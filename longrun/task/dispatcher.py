@@ -111,7 +111,6 @@ class Dispatcher:
                 limit.give_back()
             self._offer(limits)
         self._fill(now)
-        self._look_sooner()
 
     def _stood_still(self, seconds: float) -> None:
         """A test says so, and for how long: nothing has to be guessed."""

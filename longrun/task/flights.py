@@ -104,7 +104,7 @@ class Flights:
             self._count += 1
             run = unit.run = Run(unit.name, (self._prefix, self._count), self._checkpoints)
         flight = unit.flight = self.running[unit.name] = Flight(unit, run, now)
-        self.next_look = min(self.next_look, now + unit.task.terms.patience)
+        self._look_at(now + unit.task.terms.patience)
         assert self._spawn is not None
         flight.handle = self._spawn(self._fly, flight, unit.name)
 

@@ -197,12 +197,6 @@ class Runner:
     def __contains__(self, name: object) -> bool:
         return name in self._roster.units
 
-    def __len__(self) -> int:
-        return self._roster.alive
-
-    def __bool__(self) -> bool:
-        return True  # a runner without tasks is a runner all the same
-
     def __repr__(self) -> str:
         said = f", stops: {self._stop.reason}" if self._stop.reason else ""
         flights, queued = len(self._flights.running), self._dispatcher.queued

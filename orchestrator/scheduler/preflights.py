@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import anyio
 
 from longrun import Baseline, Runner
-from longrun.events import Event, Listener, TaskFailed, TaskFinished, listener
+from longrun.events import Event, Listener, TaskFailed, TaskFinished, WithoutRoutine
 from longrun.task.outcome import Outcome
 from longrun.task.unit import TaskState
 from orchestrator.planner import Unit
@@ -38,7 +38,7 @@ class Preflights:
             settle=policy.settle,
             shutdown_timeout=policy.shutdown_timeout,
             max_running=policy.preflight_concurrency,
-            listeners=(listener(self._watch, routine=False), *listeners),
+            listeners=(WithoutRoutine(self._watch), *listeners),
             watchdog=None,
             hint_limit=lambda: min(self._deadline, self._cap),
         )

@@ -10,7 +10,7 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup, TaskStatus
 
 from longrun import Baseline, MemoryCheckpoints, Runner
-from longrun.events import Event, Listener, TaskFailed, TaskRemoved, listener
+from longrun.events import Event, Listener, TaskFailed, TaskRemoved, WithoutRoutine
 from longrun.task.outcome import Outcome
 from orchestrator.contracts.module import TenantAdded, TenantRemoved
 from orchestrator.planner import Plan, PlanError, Unit
@@ -63,7 +63,7 @@ class Workers:
             on_permanent="isolate",
             shutdown_timeout=policy.shutdown_timeout,
             max_running=policy.max_running,
-            listeners=(*listening, listener(self._watch, routine=False)),
+            listeners=(*listening, WithoutRoutine(self._watch)),
             rng=chance,
             attempts=None if state is None else state.attempts,
             checkpoints=MemoryCheckpoints() if state is None else state.checkpoints,
