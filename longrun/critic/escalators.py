@@ -9,7 +9,7 @@ from longrun.durations import Duration
 from longrun.durations import seconds as checked
 
 #: Decides what is done about a stalled run; None is nothing. It may have a method ``forget(run_id: str) -> None``,
-#: which is called once the run, not only an attempt of it, has ended.
+#: which is called once a run that has stalled has ended, and not only an attempt of it.
 Escalator: TypeAlias = Callable[[RunInfo], Awaitable[Decision | None]]
 
 

@@ -124,8 +124,11 @@ class Dispatcher:
             self.wake()
 
     def _due(self, unit: Unit, now: float) -> None:
-        if not self._park(unit, now):
+        if unit.task.terms.gate is None or not self._park(unit, now):
             unit.move("queued")
+            if not (self._queue or unit.lined or unit.limits) and self._flights.slots < self._max_running:
+                self._flights.launch(unit, now)  # what nearly all do: nobody stands before it
+                return
             self._queued += 1
             if not unit.lined:
                 unit.lined = True

@@ -159,6 +159,7 @@ class Flights:
         if flight.ended is None and flight.watch is not None:
             assert self._supervision is not None
             self._supervision.look(flight, now)
+            flight.run.stalled |= flight.watch.stalled
         if flight.ended is None:
             looks = math.inf if flight.watch is None else flight.watch.next_look(flight.run.last_progress)
             return min(flight.limit, looks)

@@ -1,11 +1,10 @@
 """The grid of an interval task: when the next run is due, and how many points were passed over. Pure."""
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Next:
+class Next(NamedTuple):
     """The next run is due at *due*; *skipped* points of the grid passed unused."""
 
     due: float

@@ -65,7 +65,7 @@ class Roster:
         """*unit*, which is not in the air, does not run any more."""
         self._dispatcher.drop(unit)
         unit.move("stopped")
-        if unit.run is not None and unit.task.terms.stall is not None:
+        if unit.run is not None and unit.run.stalled and unit.task.terms.stall is not None:
             unit.task.terms.stall.forget(unit.run.id)
         unit.run = None
         self.alive -= 1

@@ -24,8 +24,8 @@ class Run:
     """
 
     __slots__ = (
-        "_checkpoint", "_checkpoints", "_id", "attempt", "deadline", "last_progress", "note", "nudges", "stopping",
-        "task",
+        "_checkpoint", "_checkpoints", "_id", "attempt", "deadline", "last_progress", "note", "nudges", "stalled",
+        "stopping", "task",
     )  # fmt: skip
 
     def __init__(
@@ -42,6 +42,8 @@ class Run:
         self.last_progress: float | None = None
         self.note: str | None = None
         self.nudges: tuple[str, ...] = ()
+        self.stalled = False
+        """Whether an attempt of it has been late or idle, so that its critic may have been asked."""
         self._checkpoints = checkpoints
         self._checkpoint: Checkpoint[Any] | None = None
 

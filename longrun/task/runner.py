@@ -288,7 +288,7 @@ class Runner:
             if no_waits.get() and unit.phase == "retrying":
                 unit.due = now
             control.landed(unit, self._dispatcher, now)
-        if unit.run is None and unit.task.terms.stall is not None:
+        if run.stalled and unit.run is None and unit.task.terms.stall is not None:
             unit.task.terms.stall.forget(run.id)
         if events:
             self._tell(events)

@@ -93,7 +93,8 @@ class Stall:
     *expected*: seconds a run normally takes; past it the run is late. *idle*: seconds without ``run.progress()``.
     The run is ended at *backstop* x *expected* unless extended, and never later than *ceiling* seconds.
     *escalate*: ``"kill"`` at once, ``"extend_once"`` by *extend_by* seconds, or an async callable that decides, asked
-    again every *tick* seconds while the run is stalled; it may have a method ``forget(run_id)`` for the end of the run.
+    again every *tick* seconds while the run is stalled; it may have a method ``forget(run_id)`` for the end of a run
+    that has stalled.
     """
 
     expected: float

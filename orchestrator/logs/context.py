@@ -46,21 +46,23 @@ class ContextFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass, completed."""
-        for name, value in {**_context.get(), **_span()}.items():
-            if not hasattr(record, name):
-                setattr(record, name, value)
+        said = vars(record)
+        for name, value in _context.get().items():
+            said.setdefault(name, value)
+        for name, value in _span():
+            said.setdefault(name, value)
         return True
 
 
-def _span() -> dict[str, object]:
+def _span() -> tuple[tuple[str, str], ...]:
     """Trace and span id when OpenTelemetry is in use already; it is not imported for this."""
     trace = sys.modules.get("opentelemetry.trace")
     if trace is None:
-        return {}
+        return ()
     try:
         context = trace.get_current_span().get_span_context()
         if not context.is_valid:
-            return {}
+            return ()
     except AttributeError:  # half imported, on another thread
-        return {}
-    return {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
+        return ()
+    return ("trace_id", f"{context.trace_id:032x}"), ("span_id", f"{context.span_id:016x}")

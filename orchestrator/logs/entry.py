@@ -20,7 +20,7 @@ _MOST_ITEMS = 50
 _DEEPEST = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """*fields*: the known ones first, then what the caller added, as plain JSON values."""
 
@@ -41,10 +41,13 @@ def entry_of(record: logging.LogRecord, service: str) -> Entry:
         message += f" (repeated {repeated} times in {extra.pop('repeated_within', '?')} s)"
         extra["repeated"] = repeated
     extra.setdefault("service", service)
-    fields = {name: extra.pop(name) for name in KNOWN if extra.get(name) not in (None, "")}
+    fields: dict[str, object] = {}
     for name in KNOWN:
-        extra.pop(name, None)
-    fields.update(extra)
+        value = extra.pop(name, None)
+        if value not in (None, ""):
+            fields[name] = plain(value)
+    for name, value in extra.items():
+        fields[bounded(str(name), 80)] = plain(value)
     failure = failure_of(record)
     if record.stack_info:
         failure = f"{failure}\n{record.stack_info}".lstrip("\n")
@@ -53,13 +56,15 @@ def entry_of(record: logging.LogRecord, service: str) -> Entry:
         level=record.levelname.lower(),
         logger=record.name,
         message=message,
-        fields={bounded(str(name), 80): plain(value) for name, value in fields.items()},
+        fields=fields,
         failure=bounded(failure, LONGEST_FAILURE),
     )
 
 
 def plain(value: object, depth: int = 0) -> object:
     """*value* as JSON can say it, bounded in length, number and depth; anything else is its ``str``."""
+    if type(value) is str:  # nearly all are; asking for a Mapping first takes longer than all the rest
+        return bounded(value, LONGEST_VALUE)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):

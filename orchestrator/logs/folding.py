@@ -37,7 +37,8 @@ class Folding:
     def pass_on(self, record: logging.LogRecord) -> Iterator[logging.LogRecord]:
         """What is to be written now: summaries whose window is over, and *record* unless it is a repetition."""
         now = self._clock()
-        yield from self._close(lambda episode: now - episode.since >= self._window)
+        if self._episodes:
+            yield from self._close(lambda episode: now - episode.since >= self._window)
         if record.levelno < logging.WARNING or self._window <= 0:
             yield record
             return

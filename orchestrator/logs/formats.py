@@ -18,6 +18,7 @@ class JsonFormatter(logging.Formatter):
     def __init__(self, service: str = "") -> None:
         super().__init__()
         self._service = service
+        self._encode = json.JSONEncoder(allow_nan=False).encode  # json.dumps would make one for each line
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its newline. Keys: ts, level, logger, message, then context and extra fields."""
@@ -32,7 +33,7 @@ class JsonFormatter(logging.Formatter):
             line[f"extra_{name}" if name in _RESERVED else name] = value
         if entry.failure:
             line["exc_info"] = entry.failure
-        return json.dumps(line, allow_nan=False)
+        return self._encode(line)
 
 
 class ConsoleFormatter(logging.Formatter):

@@ -49,8 +49,10 @@ class LineHandler(logging.Handler):
             return
         try:
             line = self.format(record) + "\n"
-            encoding = getattr(self.stream, "encoding", None) or "utf-8"
-            self.stream.write(line.encode(encoding, "backslashreplace").decode(encoding))
+            if not line.isascii():
+                encoding = getattr(self.stream, "encoding", None) or "utf-8"
+                line = line.encode(encoding, "backslashreplace").decode(encoding)
+            self.stream.write(line)
             self.stream.flush()
         except Exception:  # noqa: BLE001 - a full disk, a broken pipe, a closed stream: logging is not worth a crash
             self.lost += 1

@@ -73,6 +73,8 @@ class RedactingFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass, cleaned."""
+        if not self._redactor.known:
+            return True
         message = message_of(record)
         redacted = self._redactor(message)
         if redacted != message:

@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from types import CoroutineType
-from typing import cast
 
 from orchestrator.contracts.run import Run
 from orchestrator.contracts.specs import AnySpec
@@ -36,6 +35,17 @@ class Declaration:
         """What the unit of the tenant *text* is called: its id as text."""
         place = f"{self.phase}:{self.spec.resource}"
         return place if text is None else f"{place}:{text}"
+
+    def called(self, text: str | None, *arguments: object) -> Awaitable[None]:
+        """The work, called for the tenant *text*. WorkNotAsync when it is no async function."""
+        work: Callable[..., Awaitable[None]] = self.spec.work
+        outcome = work(*arguments)
+        if type(outcome) is not CoroutineType and not inspect.isawaitable(outcome):
+            raise WorkNotAsync(
+                f"{self.name(text)}: its work returned {type(outcome).__name__}, which cannot be awaited; "
+                f"make the work that {self.declared_by} declares an async function"
+            )
+        return outcome
 
 
 class Unit:
@@ -94,24 +104,18 @@ class Unit:
         """
         declaration = self.declaration
         if not declaration.per_tenant:
-            return self._called(run) if declaration.takes_run else self._called()
+            return declaration.called(None, run) if declaration.takes_run else declaration.called(None)
         tenant = self.tenant
         if self.text is not None and declaration.phase != "preflight":
             tenant = declaration.resolution.known(self.text)
             if tenant is None:
                 return self._completed(run)
-        return self._called(tenant, run) if declaration.takes_run else self._called(tenant)
+        if declaration.takes_run:
+            return declaration.called(self.text, tenant, run)
+        return declaration.called(self.text, tenant)
 
     async def _completed(self, run: Run) -> None:
         assert self.text is not None
-        tenant = await self.declaration.resolution.of(self.text, self.tenant)
-        await (self._called(tenant, run) if self.declaration.takes_run else self._called(tenant))
-
-    def _called(self, *arguments: object) -> Awaitable[None]:
-        outcome = cast("Callable[..., Awaitable[None]]", self.spec.work)(*arguments)
-        if type(outcome) is not CoroutineType and not inspect.isawaitable(outcome):
-            raise WorkNotAsync(
-                f"{self.id}: its work returned {type(outcome).__name__}, which cannot be awaited; "
-                f"make the work that {self.declaration.declared_by} declares an async function"
-            )
-        return outcome
+        declaration = self.declaration
+        tenant = await declaration.resolution.of(self.text, self.tenant)
+        await declaration.called(self.text, *((tenant, run) if declaration.takes_run else (tenant,)))

@@ -1,8 +1,9 @@
 """From a unit of the plan to a task of the runner."""
 
 import logging
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, ItemsView, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 
 from longrun import Gate, Limit, Run, Task
 from longrun.task.terms import Terms
@@ -29,12 +30,12 @@ class Gates:
 
 
 class UnitRun:
-    """The ``Run`` of the contracts, over longrun's: the same run with a logger bound to its unit."""
+    """The ``Run`` of the contracts, over longrun's: the same run with a logger bound to its place in the plan."""
 
-    __slots__ = ("_logger", "_run", "_unit")
+    __slots__ = ("_logger", "_place", "_run")
 
-    def __init__(self, unit: Unit, run: Run) -> None:
-        self._unit = unit
+    def __init__(self, place: "Place", run: Run) -> None:
+        self._place = place
         self._run = run
         self._logger: logging.LoggerAdapter[logging.Logger] | None = None
 
@@ -65,8 +66,7 @@ class UnitRun:
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         if self._logger is None:
-            logger = logging.getLogger(f"unit.{self._unit.spec.resource}")
-            self._logger = BoundLogger(logger, context(self._unit, self._run.id))
+            self._logger = BoundLogger(self._place.logger, self._place.fields)
         return self._logger
 
     def progress(self, note: str | None = None) -> None:
@@ -94,11 +94,12 @@ class UnitWork:
     def __call__(self, run: Run) -> Awaitable[None]:
         # For good: a run is a task of its own, so what is bound in it ends with it.
         unit = self.unit
-        bind_task(_Place(unit, run))
-        return unit.work(UnitRun(unit, run))
+        place = Place(unit, run)
+        bind_task(place)
+        return unit.work(UnitRun(place, run))
 
 
-class _Place(Mapping[str, object]):
+class Place(Mapping[str, object]):
     """What every line of a log about a run carries, put together when there is a line."""
 
     __slots__ = ("_made", "_run", "_unit")
@@ -108,19 +109,34 @@ class _Place(Mapping[str, object]):
         self._run = run
         self._made: Mapping[str, object] | None = None
 
-    def __getitem__(self, field: str) -> object:
-        return self._fields()[field]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._fields())
-
-    def __len__(self) -> int:
-        return len(self._fields())
-
-    def _fields(self) -> Mapping[str, object]:
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """The same as a dict."""
         if self._made is None:
             self._made = context(self._unit, self._run.id)
         return self._made
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The one of the unit's spec."""
+        return _logger(self._unit.spec.resource)
+
+    def __getitem__(self, field: str) -> object:
+        return self.fields[field]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.fields)
+
+    def __len__(self) -> int:
+        return len(self.fields)
+
+    def items(self) -> ItemsView[str, object]:
+        return self.fields.items()
+
+
+@cache
+def _logger(resource: str) -> logging.Logger:
+    return logging.getLogger(f"unit.{resource}")
 
 
 class Tasks:

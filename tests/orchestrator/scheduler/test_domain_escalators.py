@@ -256,14 +256,13 @@ class Remembering:
 
 @pytest.mark.parametrize("error", [None, LookupError("never heard of it")], ids=["works", "raises"])
 async def test_a_domains_escalator_forgets_a_run_once_it_has_ended(lab, error):
-    """Over all attempts of it, and whatever its ``forget`` does: the worker goes on."""
+    """One that has stalled, over all attempts of it, and whatever its ``forget`` does: the worker goes on."""
     escalate = Remembering(error)
 
     work, _ = await told_of(lab, Stall(expected=20, escalate=escalate))
 
     assert escalate.asked == [work.ids[0]]
-    assert escalate.forgotten.count(work.ids[0]) == 1
-    assert len(escalate.forgotten) == len(set(escalate.forgotten)) >= len(work.of("good"))
+    assert escalate.forgotten == [work.ids[0]]
 
 
 @pytest.mark.parametrize("how", ["removed", "the service stops"])
@@ -274,6 +273,7 @@ async def test_a_run_that_never_ends_by_itself_is_forgotten_too(lab, how):
     async def poll(tenant: str, run) -> None:
         if tenant == "b":
             ids.append(run.id)
+            await anyio.sleep(25)
             raise ConnectionResetError("reset")
 
     spec = WorkerSpec("poll", 3600, poll, stall=Stall(expected=20, escalate=escalate))
@@ -281,10 +281,10 @@ async def test_a_run_that_never_ends_by_itself_is_forgotten_too(lab, how):
     scheduler = lab.scheduler(shops, splay=False)
 
     async def script() -> None:
-        await anyio.sleep(1)
+        await anyio.sleep(25.1)
         if how == "removed":
             feed.remove("b")
 
-    await lab.run_for(1.5, scheduler, script)
+    await lab.run_for(25.2, scheduler, script)
 
-    assert escalate.forgotten.count(ids[0]) == 1
+    assert escalate.forgotten == [ids[0]]
