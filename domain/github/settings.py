@@ -11,7 +11,7 @@ from domain.github.entities import Repository
 from domain.github.errors import InvalidRepository
 from orchestrator.settings import InboxSection, Interval, Seconds, Secret, Section, Settings
 
-_STATE = re.compile(r"sqlite3?://.+", re.IGNORECASE)
+_STATE = re.compile(r"(sqlite3?|postgres(ql)?)://.+", re.IGNORECASE)
 
 
 def _repository(text: str) -> str:
@@ -51,7 +51,10 @@ def _http(text: str) -> str:
 
 def _database(text: str) -> str:
     if not _STATE.fullmatch(text):
-        raise PydanticCustomError("database", "it must be sqlite://relative/path or sqlite:///absolute/path")
+        raise PydanticCustomError(
+            "database",
+            "it must be sqlite://relative/path, sqlite:///absolute/path or postgresql://user@host:5432/database",
+        )
     return text
 
 
@@ -124,7 +127,7 @@ class StateSection(Section):
 
     url: Annotated[str, AfterValidator(_database)] = Field(
         default="sqlite://var/github.db",
-        description="The database; sqlite:// with a path from here, sqlite:/// from the root.",
+        description="The database: sqlite:// with a path from here, sqlite:/// from the root, or postgresql://.",
     )
 
 

@@ -84,7 +84,12 @@ def _text(one: Json, name: str, *, optional: bool = False) -> str:
         return ""
     if not isinstance(value, str):
         raise _Shape(f"{name} is {value!r:.80}, not text")
-    return value.replace("\0", "")
+    return _storable(value)
+
+
+def _storable(text: str) -> str:
+    # What no database takes, JSON can write: NUL, and halves of surrogate pairs.
+    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def _instant(one: Json, name: str) -> str:
@@ -99,7 +104,7 @@ def _instant(one: Json, name: str) -> str:
 def _author(one: Json) -> str:
     user = one.get("user")
     login = user.get("login") if isinstance(user, dict) else None
-    return login if isinstance(login, str) else GHOST
+    return _storable(login) if isinstance(login, str) else GHOST
 
 
 def _labels(value: object) -> tuple[str, ...]:

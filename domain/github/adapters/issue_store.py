@@ -9,6 +9,7 @@ from orchestrator.contracts import Connection, Row
 
 _ISSUE = "github_id, number, title, body, state, author, labels, updated_at, pull_request"
 
+# What is newer stays, also when another replica stored it a moment ago: so the row itself is compared.
 _SAVE = """
 INSERT INTO github_issue (repository_id, number, github_id, title, body, state, author, labels, updated_at,
                           pull_request, version)
@@ -17,6 +18,8 @@ ON CONFLICT (repository_id, number) DO UPDATE SET
     github_id = excluded.github_id, title = excluded.title, body = excluded.body, state = excluded.state,
     author = excluded.author, labels = excluded.labels, updated_at = excluded.updated_at,
     pull_request = excluded.pull_request, version = excluded.version
+WHERE github_issue.github_id <> excluded.github_id
+   OR github_issue.version <> excluded.version AND github_issue.updated_at <= excluded.updated_at
 """
 
 _SAVE_CURSOR = """
@@ -32,23 +35,23 @@ class SqlRepositories:
 
     def register(self, connection: Connection, repository: Repository, facts: RepositoryFacts) -> int:
         """Store the repository. When another one stands under its name now, reading begins anew."""
-        known = connection.execute(
-            "SELECT id, github_id FROM github_repository WHERE slug = ?", (repository.slug,)
-        ).fetchone()
-        if known is None:
-            connection.execute(
-                "INSERT INTO github_repository (slug, full_name, github_id) VALUES (?, ?, ?)",
-                (repository.slug, facts.full_name, facts.github_id),
-            )
-            return self.repository_id(connection, repository) or 0
-        if known["github_id"] != facts.github_id:
-            connection.execute("DELETE FROM github_cursor WHERE repository_id = ?", (known["id"],))
-            connection.execute("DELETE FROM github_issue WHERE repository_id = ?", (known["id"],))
+        slug = repository.slug
         connection.execute(
-            "UPDATE github_repository SET full_name = ?, github_id = ? WHERE id = ?",
-            (facts.full_name, facts.github_id, known["id"]),
+            "INSERT INTO github_repository (slug, full_name, github_id) VALUES (?, ?, ?) ON CONFLICT (slug) DO NOTHING",
+            (slug, facts.full_name, facts.github_id),
         )
-        return int(known["id"])
+        another = connection.execute(
+            "UPDATE github_repository SET github_id = ? WHERE slug = ? AND github_id <> ?",
+            (facts.github_id, slug, facts.github_id),
+        ).rowcount
+        (stored,) = connection.execute(
+            "UPDATE github_repository SET full_name = ? WHERE slug = ? RETURNING id", (facts.full_name, slug)
+        ).fetchall()
+        known = int(stored["id"])
+        if another:
+            connection.execute("DELETE FROM github_cursor WHERE repository_id = ?", (known,))
+            connection.execute("DELETE FROM github_issue WHERE repository_id = ?", (known,))
+        return known
 
     def repository_id(self, connection: Connection, repository: Repository) -> int | None:
         row = connection.execute("SELECT id FROM github_repository WHERE slug = ?", (repository.slug,)).fetchone()
@@ -77,16 +80,9 @@ class SqlIssues:
 
     def save_issues(self, connection: Connection, repository_id: int, issues: Sequence[Issue]) -> list[Issue]:
         """Store *issues* and return those that were new or changed; an older reading never replaces a newer one."""
-        changed = []
-        for issue in issues:
-            known = connection.execute(
-                "SELECT updated_at, version, github_id FROM github_issue WHERE repository_id = ? AND number = ?",
-                (repository_id, issue.number),
-            ).fetchone()
-            if known is None or _differs(known, issue):
-                changed.append(issue)
-                connection.execute(_SAVE, _row(repository_id, issue))
-        return changed
+        ordered = sorted(issues, key=lambda issue: issue.number)  # in one order, so that replicas wait in no circle
+        changed = {issue for issue in ordered if connection.execute(_SAVE, _row(repository_id, issue)).rowcount}
+        return [issue for issue in issues if issue in changed]
 
     def issue(self, connection: Connection, repository_id: int, number: int) -> Issue | None:
         row = connection.execute(
@@ -101,12 +97,6 @@ class SqlIssues:
             (repository_id, limit),
         )
         return [_issue(row) for row in rows]
-
-
-def _differs(known: Row, issue: Issue) -> bool:
-    if known["github_id"] != issue.github_id:
-        return True
-    return bool(known["version"] != issue.version and known["updated_at"] <= issue.updated_at)
 
 
 def _row(repository_id: int, issue: Issue) -> tuple[object, ...]:

@@ -44,12 +44,14 @@ class SqlOutbox:
 
     def acknowledge(self, connection: Connection, row: OutboxRow) -> None:
         connection.execute(
-            "UPDATE github_outbox SET processed_at = ?, attempts = attempts + 1 WHERE id = ?", (self._now(), row.id)
+            "UPDATE github_outbox SET processed_at = ?, attempts = attempts + 1 WHERE id = ? AND processed_at IS NULL",
+            (self._now(), row.id),
         )
 
     def fail(self, connection: Connection, row: OutboxRow, reason: str, *, dead: bool) -> None:
         connection.execute(
-            "UPDATE github_outbox SET attempts = attempts + 1, last_error = ?, dead_at = ? WHERE id = ?",
+            "UPDATE github_outbox SET attempts = attempts + 1, last_error = ?, dead_at = ? "
+            "WHERE id = ? AND processed_at IS NULL AND dead_at IS NULL",
             (reason[:1000], self._now() if dead else None, row.id),
         )
 

@@ -19,7 +19,7 @@ from domain.github.adapters.issue_store import SqlRepositories
 from domain.github.adapters.schema import BATTERY, MIGRATIONS
 from domain.github.adapters.throttle import Throttle
 from domain.github.entities import Issue, Repository, RepositoryFacts
-from orchestrator.sql import SqliteDatabase
+from orchestrator.sql import StateDatabase
 
 
 @dataclass(frozen=True)
@@ -141,11 +141,18 @@ def reply() -> type[Reply]:
     return Reply
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite://{tmp_path}/var/state.db"
+    return f"{request.getfixturevalue('postgres_url')}?schema=its%20own"
+
+
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
-    """A real SQLite file with our tables."""
-    async with SqliteDatabase.open(tmp_path / "state.db") as opened:
-        await opened.migrate(BATTERY, MIGRATIONS)
+async def database(database_url: str) -> AsyncIterator[StateDatabase]:
+    """A real database with our tables, as the service opens it."""
+    async with StateDatabase(database_url, {BATTERY: MIGRATIONS}) as opened:
         yield opened
 
 
@@ -214,7 +221,7 @@ async def github(forge: Forge) -> AsyncIterator[GithubHttp]:
 
 
 @pytest.fixture
-async def repository(database: SqliteDatabase) -> Repository:
+async def repository(database: StateDatabase) -> Repository:
     """octocat/hello, registered."""
     tenant = Repository("octocat", "hello")
     facts = RepositoryFacts(42, "octocat/hello")

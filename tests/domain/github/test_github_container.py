@@ -14,12 +14,12 @@ from orchestrator.settings import load
 
 
 @pytest.fixture
-def container(tmp_path: Path):
-    """The container of a sandbox service in a folder of its own."""
+def container(tmp_path: Path, database_url: str):
+    """The container of a sandbox service with files and a database of its own."""
     values = {
         "github": {"repositories": ["tidewater/queue", "harbour/docs"], "min_interval": 0, "required_label": "explain"},
         "sandbox": {"enabled": True, "alive": False, "state_file": str(tmp_path / "var" / "forge.json")},
-        "state": {"url": f"sqlite://{tmp_path}/var/state.db"},
+        "state": {"url": database_url},
     }
     return GithubContainer(settings=load(GithubSettings, values=values, environment={}))
 
@@ -59,6 +59,7 @@ async def test_the_whole_application_explains_the_seeded_issues_of_the_sandbox(c
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_second_service_on_the_same_file_is_refused(container):
     """It would poll and comment beside the first."""
     async with opened(container):

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from domain.github.adapters.schema import BATTERY, MIGRATIONS
 from domain.github.settings import GithubSettings
 from orchestrator.settings import SettingsError, load
+from orchestrator.settings.provenance import effective
+from orchestrator.sql import StateDatabase
 
 CONFIG = Path(__file__).parents[3] / "config"
 TOKEN = "ghp_0123456789"
@@ -153,6 +156,8 @@ def test_without_a_token_only_the_sandbox_runs():
         ("explainer", {"kind": "openai", "endpoint": "http://127.0.0.1:1"}, "explainer.model"),
         ("state", {"url": "var/github.db"}, "state.url"),
         ("state", {"url": "mysql://host/db"}, "state.url"),
+        ("state", {"url": "postgresql://"}, "state.url"),
+        ("state", {"url": "postgres:host/db"}, "state.url"),
         ("sandbox", {"port": 70_000}, "sandbox.port"),
     ],
 )
@@ -179,3 +184,23 @@ def test_the_shipped_file_for_real_use_needs_the_token_only():
 
     assert loaded.sandbox.enabled is False
     assert loaded.github.base_url == "https://api.github.com"
+
+
+def test_the_shipped_file_for_postgresql_needs_the_token_only():
+    """Its password is for the environment of the driver; checkpoints are kept in no file that replicas would share."""
+    loaded = load(GithubSettings, CONFIG / "postgres.toml", environment={"ORCHESTRATOR_GITHUB__TOKEN": TOKEN})
+
+    database = StateDatabase(loaded.state.url, {BATTERY: MIGRATIONS})
+    assert (database.dialect, database.schema) == ("postgresql", "github")
+    assert loaded.orchestrator.state is None
+    assert loaded.sandbox.enabled is False
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "PostgreSQL"])
+def test_the_state_may_be_on_postgresql_and_its_password_is_shown_nowhere(scheme):
+    """Also when it is written into the URL all the same."""
+    loaded = settings(state={"url": f"{scheme}://me:pa55word@host/db"})
+
+    assert loaded.state.url == f"{scheme}://me:pa55word@host/db"
+    assert "pa55word" not in repr(loaded)
+    assert "pa55word" not in repr(list(effective(loaded)))

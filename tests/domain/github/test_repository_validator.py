@@ -4,8 +4,7 @@ import pytest
 
 from domain.github.adapters.issue_store import SqlIssues, SqlRepositories
 from domain.github.adapters.outbox_store import SqlOutbox
-from domain.github.cursor import Cursor
-from domain.github.entities import Repository, RepositoryFacts
+from domain.github.entities import Repository
 from domain.github.errors import InvalidRepository, Missing, NotRegistered, Renamed
 from domain.github.issue_poller import IssuePoller
 from domain.github.module import RepositoryModule
@@ -70,48 +69,6 @@ async def test_resolving_before_validation_says_what_is_missing(module):
         await module.resolve(HELLO)
 
     assert caught.value.retryable is True
-
-
-async def test_another_repository_under_the_same_name_is_read_anew(database, new_issue):
-    """Deleted and made again: cursor and issues of the old one say nothing about the new one."""
-    repositories, issues = SqlRepositories(), SqlIssues()
-
-    def before(db):
-        known = repositories.register(db, HELLO, RepositoryFacts(1, "octocat/hello"))
-        issues.save_issues(db, known, [new_issue()])
-        issues.save_cursor(db, known, Cursor("2026-01-01T00:00:00Z"))
-
-    def after(db):
-        known = repositories.register(db, HELLO, RepositoryFacts(2, "octocat/hello"))
-        return issues.cursor(db, known), issues.issue(db, known, 1)
-
-    await database.transaction(before)
-
-    assert await database.transaction(after) == (Cursor(), None)
-
-
-async def test_an_older_reading_never_replaces_a_newer_one(database, repository, new_issue):
-    """A forge with replicas may answer from one that lags behind."""
-    store = SqlIssues()
-    newer = new_issue(1, updated_at="2026-01-02T00:00:00Z", title="New")
-
-    def work(db):
-        store.save_issues(db, repository.id, [newer])
-        return store.save_issues(db, repository.id, [new_issue(1, title="Old")]), store.issue(db, repository.id, 1)
-
-    assert await database.transaction(work) == ([], newer)
-
-
-async def test_an_issue_comes_back_from_the_store_as_it_went_in(database, repository, new_issue):
-    """Whatever its text holds."""
-    store = SqlIssues()
-    issue = new_issue(3, title="Ünï 💥 'quote'", body="a\nb\t--", labels=("bug", "ä,b"), pull_request=True)
-
-    def work(db):
-        store.save_issues(db, repository.id, [issue])
-        return store.issue(db, repository.id, 3)
-
-    assert await database.transaction(work) == issue
 
 
 async def test_the_module_declares_its_specs(module):
