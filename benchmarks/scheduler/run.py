@@ -1,16 +1,16 @@
 """A run: rounds in which every row of a scenario is measured once, in a new order each time."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from benchmarks import processes
 from benchmarks.samples import Samples
 from benchmarks.scheduler.load import Load
 from benchmarks.scheduler.rows import SCENARIOS, Row
 
+#: Seconds between two runs of a unit that is to be idle.
+IDLE = 10 * 86_400.0
 #: Lone sleeps per second for the floor of lateness.
 SLEEPS = 40
 #: Seconds after which a measurement that should be over long since is given up.
@@ -41,8 +41,8 @@ class Plan:
         match row.scenario:
             case "floor":
                 interval = 1 / SLEEPS
-            case "idle":
-                interval, seconds = 3600.0, min(seconds, 10.0)
+            case "idle":  # nothing is due: of an hour, the splay alone would bring 28 runs per second
+                interval, seconds = IDLE, min(seconds, 10.0)
             case "herd":
                 interval, herd = 3600.0, True
             case "saturation":
@@ -90,17 +90,4 @@ def _take(row: Row, load: Load, samples: Samples) -> None:
 
 def measured(load: Load) -> dict[str, float] | str:
     """The figures that a fresh interpreter comes to under *load*; else why there are none."""
-    command = [sys.executable, "-m", "benchmarks.scheduler.child", load.to_json()]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=PATIENCE + load.seconds + load.lead
-        )
-    except subprocess.TimeoutExpired as error:
-        return f"not over after {error.timeout:.0f} s"
-    if done.returncode != 0 or not done.stdout.strip():
-        errors = [line.strip(" |+-") for line in done.stderr.splitlines() if line.strip(" |+-")]
-        return (errors[-1] if errors else f"ended with {done.returncode}")[:160]
-    said = json.loads(done.stdout.strip().splitlines()[-1])
-    if "missing" in said:
-        return str(said["missing"])
-    return {str(metric): float(figure) for metric, figure in said["figures"].items()}
+    return processes.measured("benchmarks.scheduler.child", load.to_json(), PATIENCE + load.seconds + load.lead)

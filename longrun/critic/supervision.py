@@ -13,7 +13,23 @@ from longrun.critic.info import RunInfo
 from longrun.critic.watch import Watch
 from longrun.errors import EscalatorError
 from longrun.events import EscalatorFailed, Event, KillOrdered, RunExtended, RunNudged, RunStalled
-from longrun.task.run import Run
+
+
+class Watched(Protocol):
+    """The run of an attempt, as far as its critic is told of it: :class:`longrun.task.run.Run` is one."""
+
+    nudges: tuple[str, ...]
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def task(self) -> str: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def note(self) -> str | None: ...
+    @property
+    def last_progress(self) -> float | None: ...
 
 
 class Subject(Protocol):
@@ -22,7 +38,7 @@ class Subject(Protocol):
     consult: CancelScope | None
 
     @property
-    def run(self) -> Run: ...
+    def run(self) -> Watched: ...
 
     @property
     def critic(self) -> Critic | None: ...
@@ -116,5 +132,5 @@ class Supervision(Generic[S]):
         self._judged(subject)
 
 
-def _info(run: Run, watch: Watch, now: float) -> RunInfo:
+def _info(run: Watched, watch: Watch, now: float) -> RunInfo:
     return watch.info(now, run.last_progress, run_id=run.id, task=run.task, attempt=run.attempt, note=run.note)

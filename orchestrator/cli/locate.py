@@ -8,6 +8,7 @@ the settings then come from the environment and their defaults.
 
     Exception
      └─ LocateError        exit code 2: the service or its config file cannot be found or loaded
+         └─ NoService      nobody names a service
 """
 
 import os
@@ -41,6 +42,10 @@ class LocateError(Exception):
     exit_code = 2
 
 
+class NoService(LocateError):
+    """Nobody names a service: no option, no variable, no project file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Named:
     """A text and where it was said: ``--service``, ``ORCHESTRATOR_SERVICE``, ``pyproject.toml``."""
@@ -65,7 +70,7 @@ def locate(service: str | None, config: str | None, environ: Mapping[str, str] =
     default_service = project.get("service")
     chosen = said_service or default_service
     if chosen is None:
-        raise LocateError(_NO_SERVICE)
+        raise NoService(_NO_SERVICE)
     if said_config is None and (default_service is None or default_service.text == chosen.text):
         said_config = project.get("config")
     return Located(chosen, _existing(said_config))

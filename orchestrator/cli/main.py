@@ -12,18 +12,18 @@ from orchestrator.cli.failures import report
 from orchestrator.cli.options import CommandParser
 
 #: The modules of the commands, in the order of the help. Each has add_parser(subparsers) and run(args) -> exit code.
-COMMANDS = ("run", "check", "plan", "config")
+COMMANDS = ("run", "check", "plan", "config", "inbox", "schedules", "migrate")
 
 CANCELLED = 3
 
 _EXIT_CODES = """\
 exit codes:
   0    finished, or stopped by a signal after a clean drain
-  1    a preflight failed or a worker died
+  1    a preflight failed or a worker died; a command on a database failed
   2    wrong usage or configuration
   3    cancelled before the preflights had passed
   4    the drain deadline passed and runs were abandoned
-  130  forced by a second signal
+  130  forced by a second signal; a command on a database was interrupted
 """
 
 

@@ -7,7 +7,7 @@ ports :class:`Database` and :class:`Inbox`.
 
 from orchestrator.contracts.database import Connection, Cursor, Database, Row
 from orchestrator.contracts.errors import ContractError, PermanentFailure, ServicePressure, SpecError
-from orchestrator.contracts.intents import Inbox, IntentHandler, IntentRun, JsonValue
+from orchestrator.contracts.intents import Inbox, IntentHandler, IntentRun, JsonValue, TypedIntentRun
 from orchestrator.contracts.module import (
     GlobalPreflight,
     GlobalWorker,
@@ -61,6 +61,7 @@ __all__ = [
     "TenantAdded",
     "TenantRemoved",
     "Timing",
+    "TypedIntentRun",
     "Worker",
     "WorkerSpec",
 ]

@@ -45,6 +45,11 @@ class Run(Protocol):
         ...
 
     @property
+    def once(self) -> bool:
+        """Whether each worker runs until it has succeeded once: work without an end does what is due, and returns."""
+        ...
+
+    @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger bound to phase, resource, tenant and run id."""
         ...

@@ -87,6 +87,11 @@ class Cron:
         """The zone itself: ``cron.next(after).astimezone(cron.zone)`` is what the wall clock shows."""
         return load(self.tz)
 
+    @property
+    def fields(self) -> str | None:
+        """The five or six fields, a macro spelled out: ``0 0 * * *`` for ``@daily``. None for an interval."""
+        return None if isinstance(self._timing, Grid) else _MACROS.get(self.text, self.text)
+
     def next(self, after: datetime) -> datetime:
         """The first fire later than *after*, which needs a zone. Always in UTC, and always later than *after*.
 

@@ -5,9 +5,11 @@ Exception
      ├─ InvalidIntent         (also a ValueError) a submit with a wrong value; nothing was stored    permanent
      │   └─ InvalidPayload    the payload cannot be stored as JSON                                  permanent
      │       └─ PayloadTooLarge                                                                     permanent
+     ├─ InvalidSchedule       (also a ValueError) a schedule with a wrong cron, zone or policy      permanent
      ├─ InvalidQuery          (also a ValueError) a listing with a wrong value                      permanent
      ├─ InvalidHandler        (also a ValueError) a handler that cannot be registered               permanent
      │   └─ DuplicateHandler  two handlers of one type                                              permanent
+     ├─ WrongConnection       (also a TypeError) what should join a transaction is no connection to it permanent
      ├─ UnknownRun            no run has this id                                                    permanent
      ├─ UnknownSchedule       no schedule has this id                                               permanent
      ├─ AlreadyFinished       the run has ended, it cannot be cancelled or retried                  permanent
@@ -41,6 +43,10 @@ class PayloadTooLarge(InvalidPayload):
         self.limit = limit
 
 
+class InvalidSchedule(InboxError, ValueError):
+    """A schedule cannot be as it was given: its cron, its zone or its policy for missed fires. Nothing was stored."""
+
+
 class InvalidQuery(InboxError, ValueError):
     """A listing was asked with a wrong value."""
 
@@ -51,6 +57,10 @@ class InvalidHandler(InboxError, ValueError):
 
 class DuplicateHandler(InvalidHandler):
     """Two handlers were registered for one type."""
+
+
+class WrongConnection(InboxError, TypeError):
+    """The connection given to ``submit_in`` cannot carry the intent: another kind of database, or an async one."""
 
 
 class UnknownRun(InboxError):

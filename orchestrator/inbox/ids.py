@@ -2,9 +2,8 @@
 
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from threading import Lock
-from uuid import UUID
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -22,8 +21,10 @@ class RunIds:
         self._lock = Lock()  # submit_in runs in worker threads
 
     def __call__(self) -> str:
-        microseconds = (self._now() - _EPOCH) // timedelta(microseconds=1)
+        since = self._now() - _EPOCH
+        microseconds = (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
         with self._lock:
             tick = self._last = max(self._last + 1, (microseconds << 12) // 1000)
         high = tick >> 12 << 16 | 7 << 12 | tick & 0xFFF
-        return str(UUID(int=high << 64 | 0b10 << 62 | self._getrandbits(62)))
+        text = f"{high << 64 | 0b10 << 62 | self._getrandbits(62):032x}"  # as str(UUID(int=...)), in half the time
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -2,25 +2,41 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator.contracts import Connection, Database
+from orchestrator.inbox import joining, registry
+from orchestrator.inbox.announcing import Announcer
 from orchestrator.inbox.bell import Bell
-from orchestrator.inbox.errors import InvalidQuery
+from orchestrator.inbox.errors import AlreadyFinished, InvalidQuery, UnknownRun, WrongConnection
 from orchestrator.inbox.ids import RunIds
 from orchestrator.inbox.intent import Intent
 from orchestrator.inbox.machine import State
+from orchestrator.inbox.registry import RegisteredType
+from orchestrator.inbox.retention import ENDED, Purge
 from orchestrator.inbox.store.port import Store
 from orchestrator.inbox.store.records import Event, NewRun, Page, RunRecord, Stats
 from orchestrator.inbox.store.sqlite.store import SqliteStore
+from orchestrator.inbox.submission import Submissions, Submitted
+from orchestrator.inbox.tables import BATTERY, Migrations, explained, migrations
 from orchestrator.inbox.wire import PAYLOAD_LIMIT
 from orchestrator.sql import open_database
 
-#: The name of the inbox in the migrations.
-BATTERY = "inbox"
+__all__ = ["BATTERY", "Inbox"]
+
+if TYPE_CHECKING:
+    from orchestrator.inbox.schedules.builder import ScheduleBuilder
+    from orchestrator.inbox.schedules.schedules import Schedules
+
+T = TypeVar("T")
 
 #: The most runs on one page of a listing.
 LARGEST_PAGE = 1000
+
+#: Runs in one transaction of :meth:`Inbox.retry_many`.
+RETRIED_AT_ONCE = 100
 
 
 def _store_for(database: Database, now: Callable[[], datetime]) -> Store:
@@ -39,11 +55,19 @@ def _utc() -> datetime:
 class Inbox:
     """The port :class:`orchestrator.contracts.Inbox` over a database, and what an operator asks of it.
 
-    Every method raises :class:`orchestrator.sql.SqlError` when the database cannot do it.
+    Every method raises :class:`orchestrator.sql.SqlError` when the database cannot do it; among them SchemaOlder and
+    SchemaNewer, when the tables are not those of this code.
     """
 
     def __init__(
-        self, database: Database, store: Store, *, ids: Callable[[], str], payload_limit: int = PAYLOAD_LIMIT
+        self,
+        database: Database,
+        store: Store,
+        *,
+        ids: Callable[[], str],
+        now: Callable[[], datetime] = _utc,
+        payload_limit: int = PAYLOAD_LIMIT,
+        notify: bool = True,
     ) -> None:
         self.database = database
         self.store = store
@@ -51,14 +75,33 @@ class Inbox:
         self.cancellations = 0
         """How many runs were cancelled here; it tells the pollers of this process to look after theirs at once."""
         self._ids = ids
+        self._now = now
         self._payload_limit = payload_limit
+        self._announcer = Announcer(database, getattr(database, "schema", None), self.bell, notify=notify)
+        self._submissions = Submissions(database, store, self._stored)
+        self._joined = joining.sqlite if isinstance(store, SqliteStore) else joining.postgres
+        self.purging = Purge(database, store)
 
     @classmethod
     def over(
-        cls, database: Database, *, now: Callable[[], datetime] = _utc, payload_limit: int = PAYLOAD_LIMIT
+        cls,
+        database: Database,
+        *,
+        now: Callable[[], datetime] = _utc,
+        payload_limit: int = PAYLOAD_LIMIT,
+        notify: bool = True,
     ) -> "Inbox":
-        """An inbox in a database that is open already; call :meth:`migrate` once before its use."""
-        return cls(database, _store_for(database, now), ids=RunIds(now), payload_limit=payload_limit)
+        """An inbox in a database that is open already; call :meth:`migrate` once before its use.
+
+        *notify*: off where notifications do not pass, as through pgbouncer; workers then find out by polling.
+        """
+        if not all(hasattr(database, part) for part in ("transaction", "read", "migrate")):
+            raise WrongConnection(
+                f"Inbox.over() was given {type(database).__module__}.{type(database).__qualname__}; give it a database "
+                "of orchestrator.sql.open_database(url), or use Inbox.open(url), which keeps a pool of its own"
+            )
+        store = _store_for(database, now)
+        return cls(database, store, ids=RunIds(now), now=now, payload_limit=payload_limit, notify=notify)
 
     @classmethod
     @asynccontextmanager
@@ -70,14 +113,15 @@ class Inbox:
         exclusive: bool = False,
         now: Callable[[], datetime] = _utc,
         payload_limit: int = PAYLOAD_LIMIT,
+        notify: bool = True,
     ) -> AsyncIterator["Inbox"]:
         """An inbox at *url*: ``sqlite:///absolute``, ``sqlite://relative``, ``sqlite://:memory:``, ``postgresql://...``.
 
         *exclusive* takes the lock of a service beside a SQLite file. *payload_limit*: bytes of JSON. On PostgreSQL all
-        times are the server's, and *now* is not asked for them.
+        times are the server's, and *now* is asked for the ids alone. *notify* as in :meth:`over`.
         """
         async with open_database(url, exclusive=exclusive, now=now) as database:
-            inbox = cls.over(database, now=now, payload_limit=payload_limit)
+            inbox = cls.over(database, now=now, payload_limit=payload_limit, notify=notify)
             if migrate:
                 await inbox.migrate()
             yield inbox
@@ -85,6 +129,10 @@ class Inbox:
     async def migrate(self) -> None:
         """Bring the tables to the version of this code; safe on a simple-workflow database, drops no data."""
         await self.database.migrate(BATTERY, self.store.steps)
+
+    async def migrations(self) -> Migrations:
+        """The version of the tables and the one that this code needs. Changes nothing."""
+        return await migrations(self.database, len(self.store.steps))
 
     async def submit(
         self,
@@ -96,8 +144,12 @@ class Inbox:
         delay: float = 0.0,
         run_at: datetime | None = None,
         max_attempts: int = 3,
-    ) -> str:
+        unique: bool = False,
+    ) -> Submitted:
         """Store the intent durably and return its run id; the id of the existing run when the key is already known.
+
+        With *unique* a key counts as known only while its run has not ended. Submits that come together share a
+        statement. Cancelled while it is under way, the intent is stored all the same.
 
         Raises InvalidIntent and its kinds, with nothing stored.
         """
@@ -109,21 +161,30 @@ class Inbox:
             delay=delay,
             run_at=run_at,
             max_attempts=max_attempts,
+            unique=unique,
         )
-        return (await self.submit_many([intent]))[0]
+        run = self._new(intent)
+        try:
+            return Submitted.of(await self._submissions(run))
+        except Exception as error:
+            await self._explain(error)
+            raise
 
-    async def submit_many(self, intents: Sequence[Intent]) -> Sequence[str]:
+    async def submit_many(self, intents: Sequence[Intent]) -> Sequence[Submitted]:
         """Store all of *intents* in one transaction, or none; their run ids in the same order."""
         runs = [self._new(intent) for intent in intents]
         if not runs:
             return []
-        stored = await self.database.transaction(lambda connection: self.store.insert(connection, runs))
-        self.bell.ring()
-        return [each.id for each in stored]
+        try:
+            stored = await self._submissions.many(runs)
+        except Exception as error:
+            await self._explain(error)
+            raise
+        return [Submitted.of(each) for each in stored]
 
     def submit_in(
         self,
-        connection: Connection,
+        connection: object,
         type: str,  # noqa: A002 - the wire's own word
         payload: object,
         *,
@@ -132,10 +193,14 @@ class Inbox:
         delay: float = 0.0,
         run_at: datetime | None = None,
         max_attempts: int = 3,
-    ) -> str:
+        unique: bool = False,
+    ) -> Submitted:
         """The same inside the caller's transaction on the same database: both are stored or neither is.
 
-        Pollers notice at their next look, a tenth of a second later by default.
+        *connection*: of a unit of work, of sqlite3 or psycopg (or a cursor of theirs), a session or a connection of
+        SQLAlchemy; from its AsyncSession: ``await session.run_sync(lambda s: inbox.submit_in(s, ...))``. Workers hear
+        of it after a unit of work and after a session; of the others they find out by polling. Without a transaction it
+        is stored at once. Raises WrongConnection.
         """
         intent = Intent(
             type,
@@ -145,26 +210,68 @@ class Inbox:
             delay=delay,
             run_at=run_at,
             max_attempts=max_attempts,
+            unique=unique,
         )
-        return self.store.insert(connection, [self._new(intent)])[0].id
+        return self.submit_many_in(connection, [intent])[0]
+
+    def submit_many_in(self, connection: object, intents: Sequence[Intent]) -> Sequence[Submitted]:
+        """:meth:`submit_many` inside the caller's transaction, as :meth:`submit_in`."""
+        runs = [self._new(intent) for intent in intents]
+        with self._joined(connection) as joined:
+            stored = self.store.insert(joined, runs) if runs else ()
+        new = [run for run, each in zip(runs, stored, strict=True) if not each.existed]
+        if new:
+            self._announcer.after(connection, due=any(map(_is_due, new)))
+        return [Submitted.of(each) for each in stored]
 
     async def cancel(self, run_id: str) -> None:
         """Cancel the run at once, also while it runs: its outcome is refused and its handler is cancelled.
 
         Again is no error. Raises UnknownRun, and AlreadyFinished when it succeeded or failed.
         """
-        await self.database.transaction(lambda connection: self.store.cancel(connection, run_id))
+        await self._transaction(lambda connection: self.store.cancel(connection, run_id))
         self.cancellations += 1
-        self.bell.ring()
+        self._announcer.cancelled()
 
     async def retry(self, run_id: str) -> None:
         """Run a failed or cancelled run again, now, with its counters at zero. Raises UnknownRun, AlreadyFinished."""
-        await self.database.transaction(lambda connection: self.store.requeue(connection, run_id))
-        self.bell.ring()
+        await self._transaction(lambda connection: self.store.requeue(connection, run_id))
+        self._announcer.work()
+
+    async def retry_many(self, *, type: str | None = None, limit: int = 1000) -> int:  # noqa: A002 - the wire's own word
+        """Run up to *limit* failed runs again, the latest first, of *type* or of any; how many. Raises InvalidQuery."""
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise InvalidQuery(f"limit is {limit!r}; give a whole number of at least 1")
+        total, cursor = 0, None
+        while total < limit:
+            page = await self.list(
+                type=type, state=State.FAILED, limit=min(RETRIED_AT_ONCE, limit - total), cursor=cursor
+            )
+            ids = sorted(run.id for run in page.runs)  # in the order in which all lock runs
+            total += await self._transaction(lambda connection, ids=ids: self._requeue(connection, ids))  # type: ignore[misc] # mypy knows no defaults of a lambda
+            if ids:
+                self._announcer.work()
+            cursor = page.next
+            if cursor is None:
+                break
+        return total
+
+    async def purge(
+        self, older_than: float | timedelta, states: Sequence[State | str] = ENDED, batch: int = 1000
+    ) -> int:
+        """Delete runs that ended more than *older_than* (seconds) ago in one of *states*, with their events; how many.
+
+        In transactions of *batch* runs each, with a breath between, so that nobody waits long. Raises InvalidQuery.
+        """
+        try:
+            return await self.purging(older_than, states, batch)
+        except Exception as error:
+            await self._explain(error)
+            raise
 
     async def get(self, run_id: str) -> RunRecord:
         """The run as it is stored. Raises UnknownRun."""
-        return await self.database.read(lambda connection: self.store.get(connection, run_id))
+        return await self._read(lambda connection: self.store.get(connection, run_id))
 
     async def list(
         self,
@@ -182,7 +289,7 @@ class Inbox:
             wanted = None if state is None else State(state)
         except ValueError:
             raise InvalidQuery(f"state is {state!r}; use one of {', '.join(State)}") from None
-        return await self.database.read(
+        return await self._read(
             lambda connection: self.store.list(
                 connection, type=type, state=wanted, idempotency_key=idempotency_key, limit=limit, cursor=cursor
             )
@@ -190,11 +297,75 @@ class Inbox:
 
     async def events(self, run_id: str) -> Sequence[Event]:
         """The history of the run, oldest first. Raises UnknownRun."""
-        return await self.database.read(lambda connection: self.store.events(connection, run_id))
+        return await self._read(lambda connection: self.store.events(connection, run_id))
 
     async def stats(self) -> Stats:
-        """How many runs are in each state, by type."""
-        return await self.database.read(self.store.stats)
+        """How many runs are in each state, by type, and since when the longest waiting one is due."""
+        return await self._read(self.store.stats)
+
+    async def types(self) -> Sequence[RegisteredType]:
+        """The types that workers have made known, by name, and whether each is switched on."""
+        return await self._read(registry.types)
+
+    async def set_enabled(self, type: str, enabled: bool) -> None:  # noqa: A002 - the wire's own word
+        """Switch *type* on or off: the runs of one that is off wait, those at work go on. Raises InvalidIntent."""
+        await self._transaction(lambda connection: registry.switch(connection, type, enabled))
+        if enabled:
+            self._announcer.work()
+
+    @cached_property
+    def schedules(self) -> "Schedules":
+        """The schedules of this inbox, to make, list, pause, resume and delete them."""
+        from orchestrator.inbox.schedules.schedules import Schedules  # needs the extra ``cron``; producers do not
+        from orchestrator.inbox.schedules.stores import schedule_store
+
+        return Schedules(
+            self.database,
+            schedule_store(self.database, self.store, self._ids, self._now),
+            self.store,
+            ids=self._ids,
+            submitted=self._announcer.work,
+            payload_limit=self._payload_limit,
+        )
+
+    def schedule(self, type: str, payload: object = None) -> "ScheduleBuilder":  # noqa: A002 - the wire's own word
+        """A schedule to be described: ``inbox.schedule("report.v1").cron("0 9 * * 1", tz="Europe/Paris").create()``."""
+        from orchestrator.inbox.schedules.builder import ScheduleBuilder
+
+        return ScheduleBuilder(self.schedules, type, payload)
+
+    def _requeue(self, connection: Connection, ids: Sequence[str]) -> int:
+        count = 0
+        for run_id in ids:
+            try:
+                self.store.requeue(connection, run_id)
+            except (UnknownRun, AlreadyFinished):  # somebody else was quicker
+                continue
+            count += 1
+        return count
+
+    async def _transaction(self, work: Callable[[Connection], T]) -> T:
+        try:
+            return await self.database.transaction(work)
+        except Exception as error:
+            await self._explain(error)
+            raise
+
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        try:
+            return await self.database.read(work)
+        except Exception as error:
+            await self._explain(error)
+            raise
+
+    async def _explain(self, error: Exception) -> None:
+        said = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        explanation = await explained(said, self.database, len(self.store.steps))
+        if explanation is not None:
+            raise explanation from error
+
+    def _stored(self, runs: Sequence[NewRun]) -> None:
+        self._announcer.work(due=any(map(_is_due, runs)))
 
     def _new(self, intent: Intent) -> NewRun:
         return NewRun(
@@ -206,4 +377,9 @@ class Inbox:
             delay=float(intent.delay),
             run_at=intent.run_at,
             max_attempts=intent.max_attempts,
+            unique=intent.unique,
         )
+
+
+def _is_due(run: NewRun) -> bool:
+    return run.delay <= 0 and (run.run_at is None or run.run_at <= datetime.now(UTC))

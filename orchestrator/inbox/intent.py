@@ -3,9 +3,10 @@
 import math
 import re
 from dataclasses import KW_ONLY, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from orchestrator.inbox.errors import InvalidIntent
+from orchestrator.inbox.store.records import ACTIVE
 from orchestrator.inbox.wire import PAYLOAD_LIMIT, encode
 
 #: The longest delay, in seconds: a hundred years.
@@ -23,7 +24,8 @@ class Intent:
     """One thing that should happen. Refuses nonsense when it is made (InvalidIntent, InvalidPayload).
 
     *priority*: lower runs first. *delay*: seconds from now until it may start; or *run_at*, a time with a zone.
-    *max_attempts*: how many executions may fail before the run is ``failed``.
+    *max_attempts*: how many executions may fail before the run is ``failed``. *unique*: the key is taken only until the
+    run ends, so that there is one such run at a time; without it, for as long as the run is stored.
     """
 
     type: str
@@ -34,6 +36,7 @@ class Intent:
     delay: float = 0.0
     run_at: datetime | None = None
     max_attempts: int = 3
+    unique: bool = False
 
     def __post_init__(self) -> None:
         check_type(self.type)
@@ -42,7 +45,7 @@ class Intent:
             raise InvalidIntent(f"{where}: priority is {self.priority!r}; give a 32-bit whole number, lower runs first")
         if not _whole(self.max_attempts) or not 1 <= self.max_attempts <= _INT32:
             raise InvalidIntent(f"{where}: max_attempts is {self.max_attempts!r}; give a whole number of at least 1")
-        _check_key(where, self.idempotency_key)
+        _check_key(where, self.idempotency_key, self.unique)
         _check_times(where, self.delay, self.run_at)
 
     def encoded(self, limit: int = PAYLOAD_LIMIT) -> str:
@@ -59,12 +62,21 @@ def check_type(name: object) -> None:
         )
 
 
-def _check_key(where: str, key: object) -> None:
+def _check_key(where: str, key: object, unique: object) -> None:
+    if not isinstance(unique, bool):
+        raise InvalidIntent(f"{where}: unique is {unique!r}; give True or False")
     if key is None:
+        if unique:
+            raise InvalidIntent(f"{where}: unique is True without an idempotency_key; say with one what is unique")
         return
     if not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY or "\0" in key or not _unicode(key):
         raise InvalidIntent(
-            f"{where}: idempotency_key is {key!r}; give 1 to {LONGEST_KEY} characters without NUL, or leave it out"
+            f"{where}: idempotency_key is {key!r:.600}; give 1 to {LONGEST_KEY} characters without NUL, or leave it out"
+        )
+    if key.startswith(ACTIVE):
+        raise InvalidIntent(
+            f"{where}: idempotency_key is {key!r}; {ACTIVE!r} at its beginning is kept for keys that are unique while "
+            "their run is active, so begin it otherwise"
         )
 
 
@@ -78,6 +90,10 @@ def _check_times(where: str, delay: object, run_at: object) -> None:
         raise InvalidIntent(
             f"{where}: run_at is {run_at!r}; give a datetime with a time zone, such as datetime.now(UTC)"
         )
+    try:
+        run_at.astimezone(UTC)
+    except OverflowError:
+        raise InvalidIntent(f"{where}: run_at is {run_at!r}, which is no time of UTC; give one some days off") from None
     if delay:
         raise InvalidIntent(f"{where}: both delay ({delay!r}) and run_at ({run_at}) are given; give one of them")
 

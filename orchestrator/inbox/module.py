@@ -1,7 +1,9 @@
-"""InboxModule: the inbox inside a service. Registering it brings the migration and the poller."""
+"""InboxModule: the inbox inside a service. Registering it brings the migration, the poller and the ticker."""
 
 from collections.abc import Sequence
 from functools import partial
+
+import anyio
 
 from orchestrator.contracts import (
     GlobalPreflight,
@@ -12,28 +14,44 @@ from orchestrator.contracts import (
     Run,
 )
 from orchestrator.inbox.inbox import Inbox
+from orchestrator.inbox.retention import Retention, RetentionWorker
+from orchestrator.inbox.schedules.ticker import Ticker
 from orchestrator.inbox.worker.poller import Poller
 
-#: Seconds between two looks for news; a look that finds none is one cheap read.
+#: Seconds between two looks whether the service drains; and from the end of the poller's one run, which no service
+#: sees, to the next.
 LOOK_INTERVAL = 0.1
+
+#: Seconds between two looks at the clock; the schedules themselves are read when the next fire has come.
+TICK_INTERVAL = 1.0
 
 
 class InboxModule(Module[object]):
-    """Global preflight ``inbox-migration`` and global worker ``inbox-poller``; no tenants of its own."""
+    """Global preflight ``inbox-migration``, global workers ``inbox-poller`` and ``inbox-ticker``; no tenants.
+
+    With a *retention* also ``inbox-retention``, which deletes runs that ended long ago.
+    """
 
     name = "inbox"
 
-    def __init__(self, inbox: Inbox, poller: Poller) -> None:
+    def __init__(
+        self, inbox: Inbox, poller: Poller, ticker: Ticker | None = None, retention: Retention | None = None
+    ) -> None:
         self._inbox = inbox
+        self._retention = retention
         self._poller = poller
+        self._ticker = ticker or Ticker(inbox)
 
     def global_preflights(self) -> Sequence[GlobalPreflight]:
         """The tables are as this code needs them."""
         return (_Migration(self._inbox),)
 
     def global_workers(self) -> Sequence[GlobalWorker]:
-        """Claims what is due and runs its handlers."""
-        return (_Polling(self._poller),)
+        """One claims what is due and runs its handlers, one submits what is scheduled, one deletes what is old."""
+        workers: tuple[GlobalWorker, ...] = (_Polling(self._poller), _Ticking(self._ticker))
+        if self._retention is not None:
+            workers += (RetentionWorker(self._inbox.purging, self._retention),)
+        return workers
 
 
 class _Migration:
@@ -52,10 +70,32 @@ class _Polling:
         return GlobalWorkerSpec("inbox-poller", LOOK_INTERVAL, self._poll)
 
     async def _poll(self, run: Run) -> None:
-        if await self._poller.news():
-            await self._poller.poll(partial(self._progress, run))
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(self._stop_with, run)
+            if run.once:
+                await self._poller.poll(run.progress)
+            else:
+                await self._poller.run(run.progress)
+            beside.cancel_scope.cancel()
+
+    async def _stop_with(self, run: Run) -> None:
+        while not run.stopping:  # noqa: ASYNC110 - a run is asked, it does not call
+            await anyio.sleep(LOOK_INTERVAL)
+        self._poller.stop()
+
+
+class _Ticking:
+    def __init__(self, ticker: Ticker) -> None:
+        self._ticker = ticker
+
+    def task_spec(self) -> GlobalWorkerSpec:
+        return GlobalWorkerSpec("inbox-ticker", TICK_INTERVAL, self._tick)
+
+    async def _tick(self, run: Run) -> None:
+        if self._ticker.due():
+            await self._ticker.tick(partial(self._progress, run))
 
     def _progress(self, run: Run) -> None:
         run.progress()
         if run.stopping:
-            self._poller.stop()
+            self._ticker.stop()

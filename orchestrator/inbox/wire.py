@@ -1,14 +1,14 @@
 """Values as the tables hold them: JSON text, and times as UTC text that sorts."""
 
-import dataclasses
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NoReturn
 
 from orchestrator.contracts import JsonValue
 from orchestrator.inbox.errors import InboxError, InvalidPayload, PayloadTooLarge
+from orchestrator.inbox.fault import DEEPEST, find
 
 #: Bytes of JSON that a payload or a result may have.
 PAYLOAD_LIMIT = 1024 * 1024
@@ -16,21 +16,27 @@ PAYLOAD_LIMIT = 1024 * 1024
 #: Characters of an error that are stored.
 ERROR_LIMIT = 4000
 
+# As Go writes a time that nobody formatted: the zone's offset and name behind a blank, then perhaps its own clock.
+_GO_TIME = re.compile(r"([0-9-]{10} [0-9:.]+) ([+-][0-9]{4}) \S+(?: m=\S+)?")
+
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def encode(value: object, what: str, limit: int = PAYLOAD_LIMIT) -> str:
-    """*value* as JSON text; dataclasses and pydantic models are taken apart. InvalidPayload names *what*."""
+    """*value* as JSON text; what JSON has no word for is written as pydantic writes it.
+
+    Dataclasses and pydantic models become objects, dates, times, UUID and Decimal become text, sets become lists.
+    Raises InvalidPayload, which begins with *what* and names the place in *value* and the remedy.
+    """
+    text, size = "", 0
     try:
-        text = json.dumps(value, default=_parts, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-        size = len(text.encode())
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidPayload(
-            f"{what} cannot be stored as JSON ({str(error) or type(error).__name__}); use dict, list, str, int, finite "
-            f"float, bool and None, a dataclass or a pydantic model"
-        ) from error
-    if _ESCAPED_NUL.search(text):
-        raise InvalidPayload(f"{what} has a NUL character in its text, which no database stores; remove it")
+        if _is_plain(value, DEEPEST):
+            text = _write(value)
+            size = len(text) if text.isascii() else len(text.encode())
+    except Exception as error:
+        raise _refused(value, what, error) from error
+    if not text or ("\\u0000" in text and _ESCAPED_NUL.search(text)):
+        raise _refused(value, what)
     if size > limit:
         raise PayloadTooLarge(what, size, limit)
     return text
@@ -39,7 +45,7 @@ def encode(value: object, what: str, limit: int = PAYLOAD_LIMIT) -> str:
 def decode(stored: bytes) -> JsonValue:
     """The JSON value of *stored*. Raises ValueError that says what is wrong with it."""
     try:
-        value: JsonValue = json.loads(stored.decode(), parse_constant=_refuse)
+        value: JsonValue = _DECODER.decode(stored.decode())
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     return value
@@ -68,23 +74,55 @@ def to_text(time: datetime) -> str:
 
 def from_text(text: str) -> datetime:
     """The time of *text*, which is UTC unless it says otherwise. InboxError when it is no time."""
+    go = _GO_TIME.fullmatch(text)
     try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
+        time = datetime.fromisoformat(text if go is None else f"{go[1]}{go[2]}")
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise InboxError(
             f"the tables hold {text!r} where a time should be; correct that row, its writer is foreign"
         ) from None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def _parts(value: object) -> object:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    dump: Callable[..., object] | None = getattr(value, "model_dump", None)
-    if dump is not None and not isinstance(value, type):
-        return dump(mode="json")
-    raise TypeError(f"a value of type {type(value).__name__} is no JSON")
+    from pydantic_core import to_jsonable_python  # loaded only where something is to be taken apart
+
+    if isinstance(value, Iterator):
+        raise TypeError(f"a value of type {type(value).__name__} can be read only once; use list() on it")
+    if isinstance(value, bytes | bytearray | memoryview):  # whether it is text would depend on the day's content
+        raise TypeError(f"a value of type {type(value).__name__} is no text; decode it, or use base64.b64encode()")
+    return to_jsonable_python(value)
+
+
+_write = json.JSONEncoder(default=_parts, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _is_plain(value: object, levels: int) -> bool:
+    # The encoder would turn keys that are numbers into text, silently, and it has no measure for depth.
+    if isinstance(value, dict):
+        for key, each in value.items():
+            if not isinstance(key, str):
+                return False
+            if isinstance(each, dict | list | tuple) and not (levels > 1 and _is_plain(each, levels - 1)):
+                return False
+    elif isinstance(value, list | tuple):
+        for each in value:
+            if isinstance(each, dict | list | tuple) and not (levels > 1 and _is_plain(each, levels - 1)):
+                return False
+    return True
+
+
+def _refused(value: object, what: str, error: Exception | None = None) -> InvalidPayload:
+    found = find(value, _parts)
+    if found is None:  # what only the encoder saw, for example a text inside of a model
+        said = "it has a NUL character, which no database stores" if error is None else " ".join(str(error).split())
+        return InvalidPayload(f"{what} cannot be stored as JSON: {said}")
+    place = f" at {found.place}" if found.path else ""
+    return InvalidPayload(f"{what}{place} cannot be stored as JSON: {found.what}; {found.remedy}")
 
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)  # made once: loads() would make one for each payload

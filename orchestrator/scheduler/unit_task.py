@@ -32,9 +32,11 @@ class Gates:
 class UnitRun:
     """The ``Run`` of the contracts, over longrun's: the same run with a logger bound to its place in the plan."""
 
-    __slots__ = ("_logger", "_place", "_run")
+    __slots__ = ("_logger", "_place", "_run", "once")
 
-    def __init__(self, place: "Place", run: Run) -> None:
+    def __init__(self, place: "Place", run: Run, once: bool = False) -> None:
+        self.once = once
+        """Each worker runs until it has succeeded once: one whose run has no end does what is due, and returns."""
         self._place = place
         self._run = run
         self._logger: logging.LoggerAdapter[logging.Logger] | None = None
@@ -86,17 +88,18 @@ def context(unit: Unit, run_id: str | None = None) -> Mapping[str, object]:
 class UnitWork:
     """The work of one unit as a task of longrun, with its place bound to every line that is logged in it."""
 
-    __slots__ = ("unit",)
+    __slots__ = ("once", "unit")
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: Unit, once: bool = False) -> None:
         self.unit = unit
+        self.once = once
 
     def __call__(self, run: Run) -> Awaitable[None]:
         # For good: a run is a task of its own, so what is bound in it ends with it.
         unit = self.unit
         place = Place(unit, run)
         bind_task(place)
-        return unit.work(UnitRun(place, run))
+        return unit.work(UnitRun(place, run, self.once))
 
 
 class Place(Mapping[str, object]):
@@ -163,7 +166,7 @@ class Tasks:
         if terms is None:
             terms = self._terms[declaration] = self._made(declaration)
         limits = () if self._per_tenant is None else self._limits(unit, self._per_tenant)
-        return Task(unit.name, UnitWork(unit), terms, limits=limits)
+        return Task(unit.name, UnitWork(unit, self._once), terms, limits=limits)
 
     def forget(self, tenant: tuple[str, str]) -> None:
         """The tenant (module, text) is gone."""

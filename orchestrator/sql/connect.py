@@ -23,6 +23,16 @@ def check_url(url: str) -> str:
     return Target.of(url).where
 
 
+def schema(url: str) -> str | None:
+    """The schema that *url* names on PostgreSQL; None on SQLite, which has none. Raises as :func:`check_url`."""
+    if dialect(url) == "sqlite":
+        return None
+    _require_driver(url)
+    from orchestrator.sql.postgres.target import Target
+
+    return Target.of(url).schema
+
+
 @asynccontextmanager
 async def open_database(
     url: str,

@@ -10,6 +10,7 @@
          ├─ DatabaseCorrupt     the file is damaged or no SQLite database; it is left untouched permanent
          ├─ DatabaseInUse       another service runs on this file; ``pid`` names it             permanent
          ├─ SchemaNewer         the tables were written by newer code                           permanent
+         ├─ SchemaOlder         the tables were not yet migrated to this code                   permanent
          ├─ MigrationFailed     a migration step was refused and rolled back                    permanent
          ├─ DatabaseClosed      used after it was closed                                        permanent
          ├─ DatabaseUrlError    (also a ValueError) the connection URL cannot be understood     permanent
@@ -104,6 +105,23 @@ class SchemaNewer(SqlError):
         super().__init__(
             f"the {battery!r} tables in {where} are at version {found}, but this release knows version {known} only; "
             "start the newer release, or restore the backup made before it was installed",
+            where,
+        )
+        self.battery = battery
+        self.found = found
+        self.known = known
+
+
+class SchemaOlder(SqlError):
+    """The tables of *battery* are at version *found* (0: there are none), and this code needs *known*."""
+
+    permanent = True
+
+    def __init__(self, where: str, battery: str, found: int, known: int) -> None:
+        are = f"are at version {found}" if found else "are missing"
+        super().__init__(
+            f"the {battery!r} tables in {where} {are}, and this release needs version {known}; bring them there with "
+            "`orchestrator migrate`, or by opening with migrate=True",
             where,
         )
         self.battery = battery

@@ -38,7 +38,7 @@ class SqliteDatabase:
 
     dialect: Dialect = "sqlite"
 
-    def __init__(self, connection: sqlite3.Connection, where: str, now: Callable[[], datetime]) -> None:
+    def __init__(self, connection: "_Connection", where: str, now: Callable[[], datetime]) -> None:
         self._connection = connection
         self._now = now
         self._turn = CapacityLimiter(1)
@@ -73,7 +73,11 @@ class SqliteDatabase:
 
     async def transaction(self, work: Callable[[Connection], T]) -> T:
         """Run *work* in one write transaction: committed when it returns, rolled back when it raises."""
-        return await to_thread.run_sync(self._transaction, work, limiter=self._turn)
+        committed: list[Callable[[], None]] = []
+        result = await to_thread.run_sync(self._transaction, work, committed, limiter=self._turn)
+        for call in committed:
+            call()
+        return result
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run *work* on one consistent view of the database; it cannot write."""
@@ -83,9 +87,14 @@ class SqliteDatabase:
         """Bring the tables of *battery* to version ``len(steps)``. Raises SchemaNewer and MigrationFailed."""
         await to_thread.run_sync(self._migrate, battery, steps, limiter=self._turn)
 
-    def _transaction(self, work: Callable[[Connection], T]) -> T:
+    async def version(self, battery: str) -> int:
+        """How many steps of *battery* have been done here; 0 when it was never here. Changes nothing."""
+        return await to_thread.run_sync(self._version, battery, limiter=self._turn)
+
+    def _transaction(self, work: Callable[[Connection], T], committed: list[Callable[[], None]]) -> T:
         with self._in_use, translated(self.where):
             connection = self._opened()
+            connection.committed = committed
             connection.execute("BEGIN IMMEDIATE")
             try:
                 result = work(connection)
@@ -114,7 +123,11 @@ class SqliteDatabase:
         with self._in_use, translated(self.where):
             migrations.apply(self._opened(), self.where, battery, steps, self._now)
 
-    def _opened(self) -> sqlite3.Connection:
+    def _version(self, battery: str) -> int:
+        with self._in_use, translated(self.where):
+            return migrations.version(self._opened(), battery)
+
+    def _opened(self) -> "_Connection":
         if self._closed:
             raise DatabaseClosed(f"{self.where} is closed; use it inside its 'async with' block only", self.where)
         return self._connection
@@ -128,7 +141,17 @@ class SqliteDatabase:
         return f"<SqliteDatabase {self.where}{': closed' if self._closed else ''}>"
 
 
-def _open(stack: ExitStack, where: str, exclusive: bool, busy_timeout: float) -> sqlite3.Connection:
+class _Connection(sqlite3.Connection):
+    """One that tells of its commits."""
+
+    committed: list[Callable[[], None]]
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Have *call* called in the event loop when this transaction is committed; never when it is not."""
+        self.committed.append(call)
+
+
+def _open(stack: ExitStack, where: str, exclusive: bool, busy_timeout: float) -> _Connection:
     path = None if where == MEMORY else Path(where)
     with translated(where):
         if path is not None:
@@ -136,7 +159,9 @@ def _open(stack: ExitStack, where: str, exclusive: bool, busy_timeout: float) ->
             _look_at_header(path)
             if exclusive:
                 stack.enter_context(lock.held(path.resolve()))
-        connection = sqlite3.connect(where, timeout=busy_timeout, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            where, timeout=busy_timeout, isolation_level=None, check_same_thread=False, factory=_Connection
+        )
         try:
             _prepare(connection, path, busy_timeout)
         except BaseException:

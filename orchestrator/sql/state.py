@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from orchestrator.contracts import Connection
-from orchestrator.sql.connect import check_url, open_database
+from orchestrator.sql.connect import check_url, open_database, schema
 from orchestrator.sql.errors import DatabaseClosed
 from orchestrator.sql.sqlite import SqliteDatabase
 from orchestrator.sql.url import Dialect, dialect
@@ -29,18 +29,21 @@ class StateDatabase:
     """
 
     def __init__(self, url: str, migrations: Mapping[str, Steps] | None = None, size: int = 8) -> None:
-        self._url = url
+        self.url = url
         self._where = check_url(url)
         self._size = size
         self.dialect: Dialect = dialect(url)
-        self._migrations = {battery: self._steps(battery, steps) for battery, steps in (migrations or {}).items()}
+        self.schema = schema(url)
+        self.migrations: Mapping[str, Sequence[str]] = {
+            battery: self._steps(battery, steps) for battery, steps in (migrations or {}).items()
+        }
         self._database: SqliteDatabase | PostgresDatabase | None = None
         self._closing = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
-            database = await opening.enter_async_context(open_database(self._url, exclusive=True, size=self._size))
-            for battery, steps in self._migrations.items():
+            database = await opening.enter_async_context(open_database(self.url, exclusive=True, size=self._size))
+            for battery, steps in self.migrations.items():
                 await database.migrate(battery, steps)
             self._database = database
             self._closing = opening.pop_all()

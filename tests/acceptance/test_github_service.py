@@ -13,6 +13,8 @@ from tests.acceptance.processes import REPOSITORIES, App, Forge
 
 Start = Callable[..., App]
 
+pytestmark = pytest.mark.slow
+
 
 def test_check_names_the_missing_repository_and_calls_no_worker(start: Start, config: Path, forge: Forge) -> None:
     """One missing repository among five: exit 1, its name and the reason, no issue was asked for."""
@@ -38,7 +40,6 @@ def test_a_deleted_repository_among_five_stops_the_start(start: Start, config: P
     assert not app.events("service.ready")
 
 
-@pytest.mark.slow
 def test_every_issue_is_explained_once_through_limits_and_failures(start: Start, config: Path, forge: Forge) -> None:
     """A 429 with Retry-After and a burst of 5xx on the lists: waited out, then everything is done, once each."""
     forge.trouble(
@@ -97,7 +98,6 @@ def test_a_term_signal_before_the_event_loop_is_a_cancellation_too(start: Start,
     assert not any("Traceback" in line for line in app.lines)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_killed_at_any_moment_nothing_is_lost_and_nothing_said_twice(
     start: Start, config: Path, forge: Forge, chance: Random
@@ -122,7 +122,6 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_said_twice(
     assert forge.wanted(REPOSITORIES) <= set(marked)  # those that were closed meanwhile may carry one too
 
 
-@pytest.mark.slow
 def test_the_embedded_default_shows_the_whole_line(start: Start, tmp_path: Path) -> None:
     """``run`` with the shipped sandbox file: preflights, a 429, intents, comments, a clean Ctrl-C."""
     shipped = (Path(__file__).parents[2] / "config" / "sandbox.toml").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What docs/inbox.md and docs/github.md say, held against the code."""
+"""What the pages on the inbox and docs/github.md say, held against the code."""
 
 import ast
 import inspect
@@ -17,9 +17,21 @@ from orchestrator.settings import InboxSection
 from orchestrator.sql import SqliteDatabase
 
 ROOT = Path(__file__).parents[2]
-INBOX = (ROOT / "docs" / "inbox.md").read_text(encoding="utf-8")
-GITHUB = (ROOT / "docs" / "github.md").read_text(encoding="utf-8")
-HANDLER, SUBMIT, REPAIR = re.findall(r"```python\n(.*?)```", INBOX, flags=re.DOTALL)
+
+
+def _page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def _programs(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+
+
+INBOX, GITHUB = _page("inbox.md"), _page("github.md")
+HANDLER, SUBMIT, PRODUCER, WORKER = _programs(INBOX)
+(REPAIR,) = _programs(_page("inbox-operations.md"))
+(SCHEDULE,) = _programs(_page("schedules.md"))
+ELSEWHERE = "postgresql://shop@db.example/shop"
 
 SETTINGS = dict(re.findall(r"^\| `([a-z]+\.[a-z_]+)` \| ([^|]+?) \|", GITHUB, flags=re.MULTILINE))
 
@@ -51,7 +63,45 @@ async def test_the_shop_of_the_inbox_page_prints_its_receipt(tmp_path: Path) -> 
 
 
 @pytest.mark.anyio
-async def test_the_repair_of_the_inbox_page_brings_failed_runs_back(tmp_path: Path) -> None:
+async def test_the_producer_and_the_worker_of_the_inbox_page_meet(tmp_path: Path) -> None:
+    """Two programs of ten lines, one database."""
+    url = f"sqlite://{tmp_path}/shop.db"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    printer = "import anyio\nclass printer:\n    async def print(order): return 7\nprinter = printer\n"
+    worker = printer + HANDLER + WORKER.replace(ELSEWHERE, url)
+
+    async def produce() -> list[str]:
+        done = await anyio.run_process([sys.executable, "-c", PRODUCER.replace(ELSEWHERE, url)], env=environment)
+        return done.stdout.decode().split(maxsplit=1)
+
+    run_id, first = await produce()
+    again, second = await produce()
+    async with await anyio.open_process([sys.executable, "-c", worker], env=environment) as process:
+        with anyio.fail_after(60):
+            async with Inbox.open(url) as inbox:
+                while (await inbox.get(run_id)).state is not State.SUCCEEDED:  # noqa: ASYNC110 - of another process
+                    await anyio.sleep(0.05)
+        process.kill()
+
+    assert (first, again, second) == ("is new\n", run_id, "was there already\n")
+
+
+@pytest.mark.anyio
+async def test_the_schedule_of_its_page_can_be_made(tmp_path: Path) -> None:
+    """Created, looked at, triggered and paused, as it is printed."""
+    async with Inbox.open(f"sqlite://{tmp_path}/shop.db") as inbox:
+        names = {"inbox": inbox}
+        await eval(compile(SCHEDULE, "schedules.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
+
+        (schedule,) = (await inbox.schedules.list()).schedules
+        (run,) = (await inbox.list()).runs
+
+    assert (schedule.cron, schedule.timezone, schedule.enabled) == ("0 9 * * 1", "America/New_York", False)
+    assert (run.type, run.priority) == ("report.daily.v1", 10)
+
+
+@pytest.mark.anyio
+async def test_the_repair_of_the_operations_page_brings_failed_runs_back(tmp_path: Path) -> None:
     """As a program of its own, beside whoever has the file open."""
     (tmp_path / "var").mkdir()
 

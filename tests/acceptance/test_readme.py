@@ -38,6 +38,7 @@ def test_the_service_is_as_short_as_the_readme_says() -> None:
     assert len(lines) <= 25
 
 
+@pytest.mark.slow
 def test_the_service_plans_checks_and_runs(weather: Path) -> None:
     """All three commands of the README work on the service as printed."""
     plan = _python(weather, "-m", "orchestrator", "--service", "weather:Weather", "plan")

@@ -145,6 +145,48 @@ def test_one_that_cannot_be_fired_is_parked_and_stops_nobody(desk, schedules, cr
     assert (call("get", hopeless).enabled, call("get", hopeless).last_error) == (True, None)
 
 
+def test_whoever_cannot_be_fired_is_found_among_many(desk, schedules, create, call, do):
+    """Each of them is parked, and none beside them."""
+    ids = [create() for _ in range(20)]
+    bad = {ids[3], ids[4], ids[19]}
+    with desk.transaction() as connection:
+        found = schedules.due(connection, 20)
+        fires = [Fire(each, [NOON - HOUR, NOON], NOON + HOUR) for each in found]
+        fires = [
+            replace(fire, schedule=replace(fire.schedule, type=None)) if fire.schedule.id in bad else fire
+            for fire in fires
+        ]
+        advanced = schedules.advance(connection, fires)
+
+    assert set(advanced.parked) == bad
+    assert len(advanced.runs) == sum(do("stats").counts.values()) == 34
+    assert {id_ for id_ in ids if not call("get", id_).enabled} == bad
+
+
+def test_an_update_puts_a_schedule_in_the_place_of_another(call, create):
+    """On or off, it stays; its error is gone."""
+    schedule_id, off = create(), create()
+    call("pause", off)
+    other = NewSchedule(schedule_id, "other.v1", "[2]", "5 * * * *", NOON + HOUR, "Asia/Tokyo", 7, 9, "skip")
+
+    call("update", other)
+    call("update", replace(other, id=off))
+
+    one = call("get", schedule_id)
+    assert (one.type, json.loads(one.payload), one.cron, one.timezone) == ("other.v1", [2], "5 * * * *", "Asia/Tokyo")
+    assert (one.next_run_at, one.priority, one.max_attempts, one.misfire) == (NOON + HOUR, 7, 9, "skip")
+    assert (one.enabled, call("get", off).enabled) == (True, False)
+    with pytest.raises(UnknownSchedule):
+        call("update", replace(other, id=str(UUID(int=99))))
+
+
+def test_now_is_the_time_by_which_schedules_are_due(call, clock):
+    """In UTC."""
+    clock.advance(90)
+
+    assert call("now") == clock.time
+
+
 def test_a_row_that_is_no_schedule_is_parked(desk, create, call, tick):
     """Another program wrote it; the others go on."""
     bad, good = create(), create()
@@ -161,6 +203,9 @@ def test_a_row_that_is_no_schedule_is_parked(desk, create, call, tick):
         enabled, error = connection.execute(query).fetchone()
     assert (bool(enabled), "000" in error) == (False, True)
     assert call("get", good).enabled
+    listed = call("list", type=None, limit=9, cursor=None).schedules
+    assert [each.next_run_at.year for each in listed] == [2, 2026]
+    assert (call("hold", bad), call("get", good)) == tuple(listed)
 
 
 def test_a_paused_schedule_waits_and_makes_up_for_nothing(create, call, tick, clock):

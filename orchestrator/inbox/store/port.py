@@ -57,6 +57,14 @@ class Store(Protocol):
         """:meth:`settle` and :meth:`claim` at once, the one thing that a busy poller does."""
         ...
 
+    def checkpoint(self, connection: Connection, run_id: str) -> bytes | None:
+        """What was kept with the run by :meth:`keep`; None when nothing was. A run that succeeded has nothing."""
+        ...
+
+    def keep(self, connection: Connection, hold: Hold, state: bytes | None) -> bool:
+        """Keep *state* with the run, in the place of what was kept; False when *hold* does not match."""
+        ...
+
     def heartbeat(self, connection: Connection, holds: Sequence[Hold], lease: float, *, audit: bool = False) -> Renewal:
         """Renew those *holds* that still match for *lease* seconds from now, and tell about the others.
 

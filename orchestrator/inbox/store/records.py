@@ -1,7 +1,7 @@
 """What the store is given and what it tells: runs, holds, outcomes, claims."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from orchestrator.contracts import JsonValue
@@ -142,6 +142,9 @@ class ClaimRequest:
 
     A prefix is the plain beginning of a type (``billing.``), without wildcards; *excluded* are types that a prefix must
     not bring. *oldest_first* leaves the priority out.
+
+    *caps*: of these types at most so many. *totals*: of these types so many are leased at once in the whole database,
+    whoever holds them; such a claim waits for others of the same types to be committed.
     """
 
     worker: str
@@ -151,17 +154,23 @@ class ClaimRequest:
     prefixes: Sequence[str] = ()
     excluded: Sequence[str] = ()
     oldest_first: bool = False
+    caps: Mapping[str, int] = field(default_factory=dict)
+    totals: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A run that was just claimed. *failures* counts the failed executions before this one."""
+    """A run that was just claimed. *failures* counts the failed executions before this one.
+
+    *waited*: seconds since it was due, on the clock of the store.
+    """
 
     hold: Hold
     type: str
     payload: bytes
     failures: int
     max_attempts: int
+    waited: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,16 +82,28 @@ class ScheduleStore(Protocol):
     Those that take an id raise UnknownSchedule; a deleted schedule is unknown.
     """
 
+    def now(self, connection: Connection) -> datetime:
+        """The time by which schedules are due, in UTC: the same one all through a transaction on PostgreSQL."""
+        ...
+
     def insert(self, connection: Connection, schedule: NewSchedule) -> str:
         """Store *schedule*, switched on; its id."""
         ...
 
     def get(self, connection: Connection, schedule_id: str) -> ScheduleRecord:
-        """The schedule."""
+        """The schedule. A time in it that cannot be read is the first of the year 2, or of the year 9999."""
+        ...
+
+    def hold(self, connection: Connection, schedule_id: str) -> ScheduleRecord:
+        """The schedule, which nobody else changes before this transaction ends."""
         ...
 
     def list(self, connection: Connection, *, type: str | None, limit: int, cursor: str | None) -> SchedulePage:  # noqa: A002 - the wire's own word
         """Schedules that match, in the order of their ids, from behind *cursor*. Raises InvalidQuery for a bad one."""
+        ...
+
+    def update(self, connection: Connection, schedule: NewSchedule) -> None:
+        """Put *schedule* in place of the one with its id; it stays on or off. Clears its error."""
         ...
 
     def pause(self, connection: Connection, schedule_id: str) -> None:

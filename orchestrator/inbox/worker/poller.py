@@ -1,52 +1,50 @@
-"""The poller: claims due runs, keeps their leases, and writes what became of them."""
+"""The poller: runs what the inbox holds."""
 
 import logging
-import math
 import os
 import socket
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from random import random as chance
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from longrun.clock import SystemClock
+from longrun.clock import reader as clock_of
 from longrun.failure.classify import classify as baseline
-from orchestrator.contracts import Connection
-from orchestrator.inbox.errors import InvalidHandler, LeaseLost
+from orchestrator.inbox.errors import InboxError, InvalidHandler
 from orchestrator.inbox.inbox import Inbox
-from orchestrator.inbox.store.records import Claimed, ClaimRequest, Hold, Outcome, Released
-from orchestrator.inbox.worker.attempt import attempt
-from orchestrator.inbox.worker.execution import Execution, StopReason
+from orchestrator.inbox.worker.attempt import Attempts
+from orchestrator.inbox.worker.checkpoints import HeldCheckpoint
+from orchestrator.inbox.worker.engine import Engine, Mode
+from orchestrator.inbox.worker.execution import Execution
+from orchestrator.inbox.worker.executions import Executions
 from orchestrator.inbox.worker.failure import Classify
 from orchestrator.inbox.worker.handlers import Handlers
-from orchestrator.inbox.worker.settlement import Settlement
-from orchestrator.sql import SqlError
+from orchestrator.inbox.worker.looks import Looks
+from orchestrator.inbox.worker.news import News
+from orchestrator.inbox.worker.renewals import Renewals
+from orchestrator.inbox.worker.routes import Routes
+from orchestrator.inbox.worker.statistics import Sample, Statistics
 
-#: Seconds between two sweeps of expired leases in :meth:`Poller.run`.
-SWEEP_INTERVAL = 5.0
-
-#: Expired leases per transaction of a sweep.
-SWEEP_BATCH = 100
-
-#: Runs per transaction whose time has come.
-PROMOTE_BATCH = 1000
-
-#: Every so many claims, the longest waiting runs come first whatever their priority: none waits for ever.
-AGEING = 8
-
-#: Seconds between the attempts to write an outcome when the database asks for patience.
-SETTLE_AGAIN = (0.1, 0.5, 1.0, 2.0, 4.0)
+if TYPE_CHECKING:
+    from longrun.checkpoint.checkpoint import Checkpoint
 
 
 class Poller:
-    """Runs what the inbox holds, up to *concurrency* handlers at a time. One per worker; start it once.
+    """Runs what the inbox holds, up to *concurrency* handlers at a time. One per worker.
 
-    :meth:`run` goes on until :meth:`stop`; :meth:`poll` does what is due and returns, for an interval worker.
+    :meth:`run` goes on until :meth:`stop`; :meth:`poll` does what is due and returns.
 
     *lease*: seconds until a silent worker's run is given to another; it is renewed at every third of it.
-    *poll_interval*: seconds between two looks when nothing happens; submits in this process are noticed at once, those
-    of others within a twentieth of it. *drain*: seconds that handlers have to finish after :meth:`stop`; then they are
-    cancelled and their runs given back. *classify* says what a handler's error means. *random* gives 0 to 1.
+    *poll_interval*: seconds between two looks when nothing is heard; submits are heard at once, but on SQLite those of
+    other processes within a twentieth of it. *prefixes*: beginnings of types to claim besides the registered types and
+    prefixes; a type that turns out to have no handler is given back without cost. *drain*: seconds that handlers have
+    to finish after :meth:`stop`; then they are cancelled and their runs given back. *classify* says what a handler's
+    error means. *random* gives 0 to 1.
+
+    :attr:`statistics` counts what it does; see :class:`orchestrator.inbox.worker.otel.PollerInstruments` for metrics.
     """
 
     def __init__(
@@ -58,261 +56,145 @@ class Poller:
         worker_id: str | None = None,
         lease: float = 30.0,
         poll_interval: float = 2.0,
+        prefixes: Sequence[str] | None = None,
         concurrency: int = 10,
         drain: float = 10.0,
         random: Callable[[], float] = chance,
-        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         logger: logging.Logger | None = None,
     ) -> None:
         _check(handlers, lease=lease, poll_interval=poll_interval, concurrency=concurrency, drain=drain)
         self.worker_id = worker_id or f"{socket.gethostname()}-{os.getpid()}"
+        self.logger = logger or logging.getLogger("orchestrator.inbox")
+        self.statistics = Statistics()
+        self.stopping = False
         self._inbox = inbox
-        self._handlers = handlers
+        self._types = tuple(handlers.types)
+        self._prefixes = _prefixes((*handlers.prefixes, *(prefixes or ())))
+        self._routes = Routes(handlers)
         self._classify = classify
         self._lease = lease
         self._poll_interval = poll_interval
         self._concurrency = concurrency
         self._drain = drain
         self._random = random
-        self._sleep = sleep
-        self._logger = logger or logging.getLogger("orchestrator.inbox")
-        self._settlement = Settlement(inbox.database, inbox.store)
-        self._running: dict[Hold, Execution] = {}
-        self._failure: Exception | None = None
-        self._registered = False
-        self._stopping = False
-        self._claims = 0
-        self._swept_at = -SWEEP_INTERVAL
-        self._pulse: object = None
-        self._looked_at = -math.inf
-        self._known_rings = -1
-        self._cancellations = inbox.cancellations
+        self._executions: Executions | None = None
+        self._engine: Engine | None = None
+        self._looks: Looks | None = None
+        self._renewals: Renewals | None = None
 
     @property
     def running(self) -> int:
         """How many handlers are at work."""
-        return len(self._running)
+        return 0 if self._executions is None else self._executions.running
+
+    async def run(self, progress: Callable[[], None] | None = None) -> None:
+        """Claim and run until :meth:`stop`. Errors of the database that pass are waited out; others are raised.
+
+        *progress* is called at every round, for a run that must show that it is alive. What handlers raise is recorded,
+        not raised. Cancelled, it cancels its handlers and gives their runs back.
+        """
+        await self._work("until stopped", progress)
 
     async def poll(self, progress: Callable[[], None] | None = None) -> int:
         """Bring back expired leases, then claim and run until nothing is due; how many runs that were.
 
-        *progress* is called at every round, for a run that must show that it is alive. What handlers raise is recorded,
-        not raised. Raises SqlError when the database fails, after the handlers at work have ended.
+        Raises SqlError when the database fails, after the handlers at work have ended.
         """
-        self._swept_at = -SWEEP_INTERVAL
-        return await self._work(until_idle=True, progress=progress)
-
-    async def news(self) -> bool:
-        """Whether :meth:`poll` may find work: something was stored since it last looked, or *poll_interval* has passed.
-
-        One cheap read at most. Raises SqlError.
-        """
-        if self._known_rings != self._inbox.bell.rings:
-            return True
-        if anyio.current_time() - self._looked_at >= self._poll_interval:
-            return True
-        return await self._inbox.database.read(self._inbox.store.pulse) != self._pulse
-
-    async def run(self) -> None:
-        """Claim and run until :meth:`stop`. Errors of the database that pass are waited out; others are raised."""
-        failures = 0
-        while not self._stopping:
-            try:
-                await self._work(until_idle=False, progress=None)
-            except SqlError as error:
-                if not getattr(error, "retryable", False):
-                    raise
-                failures += 1
-                pause = min(60.0, 2.0**failures) * (0.9 + 0.2 * self._random())
-                self._logger.warning("inbox.poll_failed: %s; again in %.0f s", error, pause)
-                await self._pause(pause)
+        return await self._work("until idle", progress)
 
     def stop(self) -> None:
-        """Claim no more; handlers at work may finish within the drain, then their runs are given back."""
-        self._stopping = True
-        self._inbox.bell.ring()
+        """Claim no more; handlers at work may finish within the drain, then their runs are given back.
+
+        From the event loop's own thread.
+        """
+        self.stopping = True
+        if self._engine is not None:
+            self._engine.stop()
 
     async def renew(self) -> None:
         """Renew all leases now, and stop the handlers whose run is cancelled or not ours any more."""
-        executions = dict(self._running)
-        renewed_at = anyio.current_time()
-        try:
-            renewal = await self._inbox.database.transaction(
-                lambda connection: self._inbox.store.heartbeat(connection, tuple(executions), self._lease)
-            )
-        except SqlError as error:
-            self._logger.warning("inbox.heartbeat_failed: %s", error)
-        else:
-            for hold, execution in executions.items():
-                if hold in renewal.cancelled:
-                    self._stop(execution, "cancelled")
-                elif hold in renewal.lost:
-                    self._stop(execution, "lost")
-                else:
-                    execution.expires = renewed_at + self._lease
-        for execution in executions.values():
-            if anyio.current_time() >= execution.expires:  # could not be renewed: another worker may have it by now
-                self._stop(execution, "lost")
+        await self._at_work(self._renewals).renew()
 
-    async def _work(self, *, until_idle: bool, progress: Callable[[], None] | None) -> int:
-        self._failure = None
-        count = 0
-        async with anyio.create_task_group() as leases:
-            leases.start_soon(self._keep_leases)
-            async with anyio.create_task_group() as handlers:
-                while not self._stopping and self._failure is None:
-                    known = self._inbox.bell.rings
-                    wanted = self._concurrency - len(self._running)
-                    claimed = await self._claim(wanted) if wanted else ()
-                    for execution in claimed:
-                        handlers.start_soon(self._execute, execution)
-                    count += len(claimed)
-                    if progress is not None:
-                        progress()
-                    if until_idle and not self._running:
-                        break
-                    if len(claimed) < wanted or not wanted:
-                        await self._something_happens(known)
-                await self._finish()
-            leases.cancel_scope.cancel()
-        if self._failure is not None:
-            raise self._failure
-        return count
+    async def sample(self) -> Sample:
+        """How many runs wait and work, by type, and since when the oldest is due; kept in :attr:`statistics`, too.
 
-    async def _claim(self, wanted: int) -> Sequence[Execution]:
-        self._claims += 1
-        oldest_first = self._claims % AGEING == 0
-        self._known_rings = self._inbox.bell.rings
-        self._looked_at = asked_at = anyio.current_time()
-        sweep = asked_at - self._swept_at >= SWEEP_INTERVAL
-        work = partial(self._claim_in, wanted=wanted, oldest_first=oldest_first, sweep=sweep)
-        with anyio.CancelScope(shield=True):  # what was claimed must reach a handler, which gives it back if need be
-            try:
-                claimed = await self._inbox.database.transaction(work)
-            except Exception as error:  # noqa: BLE001 - raised by _work when the handlers at work have ended
-                self._failure = error
-                self._looked_at = -math.inf  # what could not be seen is still news
-                return ()
-        if sweep:
-            self._swept_at = asked_at
-        expires = asked_at + self._lease
-        executions = [Execution(run, expires, self._heartbeat, self._is_stopping, self._logger) for run in claimed]
-        self._running.update((execution.hold, execution) for execution in executions)
-        return executions
-
-    def _claim_in(self, connection: Connection, *, wanted: int, oldest_first: bool, sweep: bool) -> Sequence[Claimed]:
+        Cheap, however many have ended; for a timer of half a minute or so. Raises SqlError.
+        """
         store = self._inbox.store
-        if not self._registered:
-            store.register(connection, self._handlers.types)
-        if sweep:
-            swept = store.sweep(connection, SWEEP_BATCH)
-            if swept.returned or swept.exhausted:
-                self._logger.warning("inbox.leases_expired: %d returned, %d failed", swept.returned, swept.exhausted)
-        store.promote(connection, PROMOTE_BATCH)
-        types = self._handlers.types
-        claimed = store.claim(
-            connection, ClaimRequest(self.worker_id, types, wanted, self._lease, oldest_first=oldest_first)
-        )
-        self._pulse = store.pulse(connection)
-        self._registered = True
-        return claimed
+        stats = await self._inbox.database.read(lambda connection: store.stats(connection, ended=False))
+        self.statistics.sample = Sample(stats, datetime.now(UTC))
+        return self.statistics.sample
 
-    async def _execute(self, execution: Execution) -> None:
+    async def _work(self, mode: Mode, progress: Callable[[], None] | None) -> int:
+        if self._engine is not None:
+            raise InboxError(f"{self!r} is at work already; make a poller of its own for each worker")
+        now = clock_of(SystemClock())
+        attempts = Attempts(self._classify, self._random)
+        executions = Executions(self._concurrency, attempts, self._routes.limits, self.statistics, now)
+        renewals = Renewals(self._inbox, executions, self._lease, self.statistics, now, self.logger)
+        engine = Engine(
+            self._inbox,
+            self._routes,
+            executions,
+            self.statistics,
+            self,
+            worker_id=self.worker_id,
+            types=self._types,
+            prefixes=self._prefixes,
+            lease=self._lease,
+            drain=self._drain,
+            mode=mode,
+            random=self._random,
+            progress=progress,
+            now=now,
+        )
+        idle = engine.is_idle
+        engine.news = News(self._inbox, self._poll_interval, engine.wake, renewals.look_after, idle, self.logger)
         try:
-            handler = self._handlers[execution.type]
-            outcome = await attempt(execution, handler, self._classify, self._random)
-            execution.ended = True
-            if outcome is not None:
-                await self._settle(execution, outcome)
-        except BaseException:  # cancelled from outside, or the process is asked to end: give the run back untouched
-            if not execution.ended:
-                execution.ended = True
-                with anyio.CancelScope(shield=True):
-                    await self._settle(execution, Released())
-            raise
+            async with anyio.create_task_group() as tg:
+                executions.open(tg)
+                self._looks = Looks(tg, executions, renewals.fence, now, self.logger)
+                self._executions, self._renewals, self._engine = executions, renewals, engine
+                with anyio.CancelScope() as beside:
+                    async with anyio.create_task_group() as others:
+                        others.start_soon(self._looks.keep)
+                        others.start_soon(renewals.keep)
+                        others.start_soon(engine.news.follow)
+                        await engine.run()
+                        beside.cancel()
+                tg.cancel_scope.cancel()
         finally:
-            del self._running[execution.hold]
-            self._inbox.bell.ring()
+            self._executions = self._renewals = self._engine = self._looks = None
+        if engine.failure is not None:
+            raise engine.failure
+        return engine.count
 
-    async def _settle(self, execution: Execution, outcome: Outcome) -> None:
-        for wait in (*SETTLE_AGAIN, None):
-            try:
-                await self._settlement(execution.hold, outcome)
-            except LeaseLost as error:
-                execution.logger.warning("intent.outcome_refused: %s", error)
-            except Exception as error:  # noqa: BLE001 - raised by _work when the handlers at work have ended
-                if wait is not None and getattr(error, "retryable", False):
-                    with anyio.CancelScope(shield=True):
-                        await self._sleep(wait)
-                    continue
-                execution.logger.error("intent.outcome_lost: %s; the run is repeated after its lease", error)
-                self._failure = self._failure or error
-            else:
-                execution.logger.debug("intent.%s", type(outcome).__name__.lower())
-            return
+    # -- what executions ask for -------------------------------------------------------------------------------------
 
-    async def _heartbeat(self, execution: Execution) -> None:
-        renewed_at = anyio.current_time()
-        hold = execution.hold
-        renewal = await self._inbox.database.transaction(
-            lambda connection: self._inbox.store.heartbeat(connection, [hold], self._lease, audit=True)
-        )
-        if renewal.lost or renewal.cancelled:
-            raise LeaseLost(hold.run_id, hold.worker, hold.fence)
-        execution.expires = renewed_at + self._lease
+    async def heartbeat(self, execution: Execution) -> None:
+        """See :meth:`Execution.heartbeat`."""
+        await self._at_work(self._renewals).heartbeat(execution)
 
-    def _is_stopping(self) -> bool:
-        return self._stopping
+    async def is_cancelled(self, execution: Execution) -> bool:
+        """See :meth:`Execution.is_cancelled`."""
+        return await self._at_work(self._renewals).is_cancelled(execution)
 
-    async def _keep_leases(self) -> None:
-        while True:
-            await anyio.sleep(self._lease / 3)
-            if self._running:
-                await self.renew()
+    def checkpoint(self, execution: Execution) -> "Checkpoint[Any]":
+        """See :attr:`Execution.checkpoint`."""
+        from longrun.checkpoint.checkpoint import Checkpoint  # for those who keep one
 
-    async def _something_happens(self, known: int) -> None:
-        with anyio.move_on_after(self._poll_interval):
-            while self._failure is None:
-                with anyio.move_on_after(self._poll_interval / 20):
-                    await self._inbox.bell.wait(known)
-                    break
-                if await self._changed():
-                    break
-        if self._cancellations != self._inbox.cancellations:
-            self._cancellations = self._inbox.cancellations
-            await self.renew()
+        store = HeldCheckpoint(self._inbox.database, self._inbox.store, execution.hold)
+        return Checkpoint(store, execution.type)
 
-    async def _changed(self) -> bool:
-        try:
-            return await self._inbox.database.read(self._inbox.store.pulse) != self._pulse
-        except Exception as error:  # noqa: BLE001 - raised by _work when the handlers at work have ended
-            self._failure = error
-            return True
+    def stopped(self, execution: Execution) -> None:
+        """See to it that it does stop."""
+        if self._looks is not None:
+            self._looks.stopped(execution)
 
-    async def _finish(self) -> None:
-        while self._running and not self._stopping:
-            await self._inbox.bell.wait(self._inbox.bell.rings)
-        with anyio.move_on_after(self._drain):
-            while self._running:
-                await self._inbox.bell.wait(self._inbox.bell.rings)
-        for execution in tuple(self._running.values()):
-            self._stop(execution, "drain")
-
-    async def _pause(self, seconds: float) -> None:
-        async with anyio.create_task_group() as either:
-            either.start_soon(self._stopped_or_slept, seconds, either.cancel_scope)
-            while not self._stopping:
-                await self._inbox.bell.wait(self._inbox.bell.rings)
-            either.cancel_scope.cancel()
-
-    async def _stopped_or_slept(self, seconds: float, scope: anyio.CancelScope) -> None:
-        await self._sleep(seconds)
-        scope.cancel()
-
-    def _stop(self, execution: Execution, reason: StopReason) -> None:
-        if execution.stopped is None and not execution.ended:
-            execution.logger.warning("intent.stopped: %s", reason)
-            execution.stop(reason)
+    def _at_work(self, renewals: Renewals | None) -> Renewals:
+        if renewals is None:
+            raise InboxError(f"{self!r} is not at work")
+        return renewals
 
     def __repr__(self) -> str:
         return f"<Poller {self.worker_id}: {self.running} of {self._concurrency} running>"
@@ -325,3 +207,10 @@ def _check(handlers: Handlers, **numbers: float) -> None:
         whole = name == "concurrency"
         if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not 0 < value < 1e9:
             raise ValueError(f"Poller: {name} is {value!r}; give a {'whole number' if whole else 'number'} above 0")
+
+
+def _prefixes(prefixes: Sequence[str]) -> Sequence[str]:
+    for prefix in prefixes:
+        if not isinstance(prefix, str) or not prefix or "\0" in prefix:
+            raise ValueError(f"Poller: a prefix is {prefix!r}; give the beginning of types, such as 'billing.'")
+    return tuple(dict.fromkeys(prefixes))

@@ -38,10 +38,17 @@ class PortableConnection:
     docs/databases.md for those that are not.
     """
 
-    __slots__ = ("driver",)
+    __slots__ = ("_committed", "driver")
 
-    def __init__(self, driver: psycopg.Connection[tuple[Any, ...]]) -> None:
+    def __init__(
+        self, driver: psycopg.Connection[tuple[Any, ...]], committed: list[Callable[[], None]] | None = None
+    ) -> None:
         self.driver = driver
+        self._committed = committed if committed is not None else []
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Have *call* called in the event loop when this transaction is committed; never when it is not."""
+        self._committed.append(call)
 
     def execute(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = (), /) -> Cursor:
         """Run one statement."""

@@ -11,7 +11,7 @@ from anyio import CapacityLimiter, to_thread
 from psycopg.pq import TransactionStatus
 
 from orchestrator.contracts import Connection
-from orchestrator.sql.errors import DatabaseReadOnly, TransactionAborted
+from orchestrator.sql.errors import ConnectionLost, DatabaseReadOnly, TransactionAborted
 from orchestrator.sql.postgres import migrations
 from orchestrator.sql.postgres.connection import PortableConnection
 from orchestrator.sql.postgres.errors import from_committing, makes_useless, translated
@@ -72,19 +72,34 @@ class PostgresDatabase:
 
         Raises SqlError; ConnectionLost with ``outcome_unknown`` when the connection broke while committing.
         """
-        return await to_thread.run_sync(self._transaction, work, limiter=self._turn)
+        committed: list[Callable[[], None]] = []
+        result = await to_thread.run_sync(self._transaction, work, committed, limiter=self._turn)
+        for call in committed:
+            call()
+        return result
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run *work* on one consistent view of the database (REPEATABLE READ, READ ONLY); it cannot write."""
         return await to_thread.run_sync(self._read, work, limiter=self._turn)
 
     async def autocommit(self, work: Callable[[Connection], T]) -> T:
-        """Run *work* with each of its statements a transaction of its own: one round trip for one statement."""
-        return await to_thread.run_sync(self._autocommit, work, limiter=self._turn)
+        """Run *work* with each of its statements a transaction of its own: one round trip for one statement.
+
+        Raises SqlError; ConnectionLost with ``outcome_unknown`` when the connection broke under a statement.
+        """
+        committed: list[Callable[[], None]] = []
+        result = await to_thread.run_sync(self._autocommit, work, committed, limiter=self._turn)
+        for call in committed:
+            call()
+        return result
 
     async def migrate(self, battery: str, steps: Sequence[str]) -> None:
         """Bring the tables of *battery* to version ``len(steps)``. Raises SchemaNewer and MigrationFailed."""
         await to_thread.run_sync(self._migrate, battery, steps, limiter=self._turn)
+
+    async def version(self, battery: str) -> int:
+        """How many steps of *battery* have been done in this schema; 0 when it was never here. Changes nothing."""
+        return await to_thread.run_sync(self._version, battery, limiter=self._turn)
 
     def listen(
         self, channels: Sequence[str], heard: Callable[[str, str], None]
@@ -119,10 +134,10 @@ class PostgresDatabase:
                     driver.close()
                 raise
 
-    def _transaction(self, work: Callable[[Connection], T]) -> T:
+    def _transaction(self, work: Callable[[Connection], T], committed: list[Callable[[], None]]) -> T:
         with self._session() as driver:
             try:
-                result = work(PortableConnection(driver))
+                result = work(PortableConnection(driver, committed))
             except BaseException:
                 _roll_back(driver)
                 raise
@@ -163,11 +178,16 @@ class PostgresDatabase:
                     driver.isolation_level, driver.read_only = psycopg.IsolationLevel.READ_COMMITTED, None
             return result
 
-    def _autocommit(self, work: Callable[[Connection], T]) -> T:
+    def _autocommit(self, work: Callable[[Connection], T], committed: list[Callable[[], None]]) -> T:
         with self._session() as driver:
             driver.autocommit = True
             try:
-                return work(PortableConnection(driver))
+                return work(PortableConnection(driver, committed))
+            except psycopg.Error as error:  # the end of a statement is its commit
+                found = from_committing(error, self.where)
+                if isinstance(found, ConnectionLost):
+                    raise found from error
+                raise
             finally:
                 if not driver.closed:
                     _roll_back(driver)  # should it have begun one by hand
@@ -176,6 +196,10 @@ class PostgresDatabase:
     def _migrate(self, battery: str, steps: Sequence[str]) -> None:
         with self._session() as driver:
             migrations.apply(driver, self.where, self.schema, battery, steps)
+
+    def _version(self, battery: str) -> int:
+        with self._session() as driver:
+            return migrations.version(driver, self.schema, battery)
 
     def _close(self) -> None:
         self._listener.close()

@@ -34,7 +34,7 @@ def apply(connection: Driver, where: str, schema: str, battery: str, steps: Sequ
     Each step is one transaction under an advisory lock that looks at the version again, so that processes which start
     together do each step once. Raises SchemaNewer and MigrationFailed.
     """
-    while (found := _seen(connection, schema, battery)) < len(steps):
+    while (found := version(connection, schema, battery)) < len(steps):
         try:
             _lock(connection, schema)
             if _version(connection, schema, battery) == found:
@@ -47,7 +47,8 @@ def apply(connection: Driver, where: str, schema: str, battery: str, steps: Sequ
         raise SchemaNewer(where, battery, found, len(steps))
 
 
-def _seen(connection: Driver, schema: str, battery: str) -> int:
+def version(connection: Driver, schema: str, battery: str) -> int:
+    """The version of *battery* in *schema*; 0 when it was never here. The connection is in no transaction."""
     try:
         return _version(connection, schema, battery)
     finally:

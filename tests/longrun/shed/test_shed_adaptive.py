@@ -155,6 +155,7 @@ async def test_without_a_name_each_pipeline_has_its_own_limit_and_do_refuses_it(
     assert await longrun.do(Script("ok"), shed.adaptive(name="x")) == "ok"
 
 
+@pytest.mark.slow
 async def test_ten_thousand_calls_at_once_share_one_limit() -> None:
     """As many run as there is room for; everybody else is told at once; nothing is lost."""
     limit = shed.adaptive(name="x")

@@ -73,6 +73,7 @@ async def count(policy: Pipeline, admitted: dict[str, int], name: str) -> None:
     ],
     ids=["throttle", "on_latency"],
 )
+@pytest.mark.slow
 async def test_under_overload_the_less_important_is_shed_more(option: object, work: object) -> None:
     """Half of the calls go badly: refusals are ordered by priority, and critical ones go on."""
     policy = Pipeline(option, rng=Random(4))  # type: ignore[arg-type]  # parametrised

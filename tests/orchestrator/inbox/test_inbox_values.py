@@ -101,15 +101,13 @@ def _nested():
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (object(), "type object is no JSON"),
+        (object(), "unknown type: <class 'object'>"),
         (math.nan, "JSON compliant"),
         ({"a": math.inf}, "JSON compliant"),
         ("\ud800", "surrogates"),
-        ({1, 2}, "type set"),
         ({(1, 2): 3}, "keys must be"),
         (b"bytes", "type bytes"),
-        (NOON, "type datetime"),
-        (_nested(), "recursion"),
+        (_nested(), "nested deeper than 100 levels"),
         ("a\0b", "NUL"),
         ({"a\0": 1}, "NUL"),
     ],

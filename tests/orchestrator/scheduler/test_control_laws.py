@@ -170,6 +170,7 @@ def matches(selector: str, name: str) -> bool:
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, slots=st.sampled_from([1000, 3]), per_tenant=st.sampled_from([None, 1]))
+@pytest.mark.slow
 def test_units_obey_and_none_is_lost_whatever_happens(lab, backend, steps, slots, per_tenant):
     """No two runs of a unit overlap, no run of a removed tenant or of a paused worker starts, and when all is well
     again, everybody that is in runs."""

@@ -145,6 +145,7 @@ async def test_a_broken_connection_is_told_and_comes_back(database, postgres_url
     assert "pollers poll faster" in caplog.text
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_away_is_waited_for(postgres_server, caplog):
     """Meanwhile nobody claims to hear; notifying harms nobody."""
     server = postgres_server()

@@ -121,6 +121,7 @@ anyio.run(main)
 """
 
 
+@pytest.mark.slow
 def test_processes_that_migrate_at_once_do_each_step_once(postgres_url):
     """Three processes of ten databases each, into a schema that is not there yet."""
     children = [

@@ -90,6 +90,7 @@ anyio.run(main)
 """
 
 
+@pytest.mark.slow
 def test_processes_that_migrate_at_once_do_each_step_once(tmp_path):
     """Every one of them ends well, and the table has each column."""
     path = str(tmp_path / "state.db")

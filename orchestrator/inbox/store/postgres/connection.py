@@ -12,8 +12,26 @@ from orchestrator.sql.postgres import native
 _encoded = lru_cache(maxsize=256)(str.encode)
 
 
+class Adapted:
+    """SQLAlchemy's synchronous face of a psycopg AsyncConnection, as there is in ``AsyncSession.run_sync``."""
+
+    def __init__(self, connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy is not imported here
+        self._connection = connection
+
+    def rows(self, statement: str, values: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
+        """Execute *statement* and fetch all its rows."""
+        cursor = self._connection.cursor()
+        try:
+            cursor.execute(statement, values)
+            return [tuple(row) for row in cursor.fetchall()]
+        finally:
+            cursor.close()
+
+
 def rows(connection: object, statement: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
     """Execute *statement*, prepared once per connection, and fetch all its rows."""
+    if isinstance(connection, Adapted):
+        return connection.rows(statement, values)
     with native(connection).cursor(row_factory=tuple_row) as cursor:
         # The statements are the store's own constants; values travel as parameters.
         cursor.execute(_encoded(statement), values, prepare=True)
@@ -22,6 +40,10 @@ def rows(connection: object, statement: str, values: Mapping[str, object]) -> li
 
 def settings(connection: object, statements: str) -> None:
     """Execute several statements without parameters in one round trip."""
+    if isinstance(connection, Adapted):
+        for statement in statements.split(";"):
+            connection.rows(statement)
+        return
     with native(connection).cursor() as cursor:
         cursor.execute(_encoded(statements), prepare=False)
 

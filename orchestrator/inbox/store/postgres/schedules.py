@@ -10,21 +10,23 @@ import psycopg
 from orchestrator.contracts import Connection
 from orchestrator.inbox.errors import InvalidQuery, UnknownSchedule
 from orchestrator.inbox.store.port import Store
-from orchestrator.inbox.store.postgres.connection import rows
+from orchestrator.inbox.store.postgres.connection import array, rows
 from orchestrator.inbox.store.postgres.schema import prefix
 from orchestrator.inbox.store.records import Stored
 from orchestrator.inbox.store.schedules import Advanced, Fire, NewSchedule, SchedulePage, ScheduleRecord, runs_of
 from orchestrator.inbox.wire import storable
 from orchestrator.sql.postgres import native
 
-_COLUMNS = """
-id::text, type, payload::text, schedule, timezone, next_run_at, last_run_at, enabled, priority, max_attempts, misfire,
-last_error, created_at, updated_at
+#: Times that psycopg can read; Go writes the year 1 for "never", and both know infinity.
+_READABLE = "'0002-01-01+00'::timestamptz"
+_LATEST = "'9999-01-01+00'::timestamptz"
+
+_COLUMNS = f"""
+id::text, type, payload::text, schedule, timezone, greatest({_READABLE}, least(next_run_at, {_LATEST})),
+CASE WHEN last_run_at IS NOT NULL THEN greatest({_READABLE}, least(last_run_at, {_LATEST})) END,
+enabled, priority, max_attempts, misfire, last_error, created_at, updated_at
 """
 _ON = "enabled = true AND deleted_at IS NULL"
-
-#: Times that psycopg can read; Go writes the year 1 for "never", and both know minus infinity.
-_READABLE = "'0002-01-01+00'::timestamptz"
 
 
 class PostgresSchedules:
@@ -41,6 +43,11 @@ class PostgresSchedules:
         self._table = f"{prefix(schema)}workflow_schedule"
         self._now = now
 
+    def now(self, connection: Connection) -> datetime:
+        """See :class:`ScheduleStore`."""
+        time: datetime = rows(connection, f"SELECT {self._now}", {})[0][0]
+        return time.astimezone(UTC)
+
     def insert(self, connection: Connection, schedule: NewSchedule) -> str:
         """See :class:`ScheduleStore`."""
         rows(
@@ -48,27 +55,17 @@ class PostgresSchedules:
             f"INSERT INTO {self._table} (id, type, payload, schedule, timezone, next_run_at, priority, max_attempts, "
             "misfire, created_at, updated_at) VALUES (%(id)s::uuid, %(type)s, %(payload)s::jsonb, %(cron)s, %(zone)s, "
             f"%(next)s, %(priority)s, %(attempts)s, %(misfire)s, {self._now}, {self._now})",
-            {
-                "id": schedule.id,
-                "type": schedule.type,
-                "payload": schedule.payload,
-                "cron": schedule.cron,
-                "zone": schedule.timezone,
-                "next": schedule.next_run_at,
-                "priority": schedule.priority,
-                "attempts": schedule.max_attempts,
-                "misfire": schedule.misfire,
-            },
+            _values(schedule),
         )
         return schedule.id
 
     def get(self, connection: Connection, schedule_id: str) -> ScheduleRecord:
         """See :class:`ScheduleStore`."""
-        statement = f"SELECT {_COLUMNS} FROM {self._table} WHERE id = %(id)s::uuid AND deleted_at IS NULL"
-        found = rows(connection, statement, {"id": _known(schedule_id)})
-        if not found:
-            raise UnknownSchedule(schedule_id)
-        return _record(found[0])
+        return self._get(connection, schedule_id)
+
+    def hold(self, connection: Connection, schedule_id: str) -> ScheduleRecord:
+        """See :class:`ScheduleStore`."""
+        return self._get(connection, schedule_id, "FOR UPDATE")
 
     def list(self, connection: Connection, *, type: str | None, limit: int, cursor: str | None) -> SchedulePage:  # noqa: A002 - the wire's own word
         """See :class:`ScheduleStore`."""
@@ -81,6 +78,15 @@ class PostgresSchedules:
         statement = f"SELECT {_COLUMNS} FROM {self._table} WHERE {' AND '.join(conditions)} ORDER BY id LIMIT %(limit)s"
         found = [_record(row) for row in rows(connection, statement, values)]
         return SchedulePage(found[:limit], found[limit - 1].id if len(found) > limit else None)
+
+    def update(self, connection: Connection, schedule: NewSchedule) -> None:
+        """See :class:`ScheduleStore`."""
+        changes = (
+            "type = %(type)s, payload = %(payload)s::jsonb, schedule = %(cron)s, timezone = %(zone)s, "
+            "next_run_at = %(next)s, priority = %(priority)s, max_attempts = %(attempts)s, misfire = %(misfire)s, "
+            "last_error = NULL"
+        )
+        self._change(connection, schedule.id, changes, **_values(schedule))
 
     def pause(self, connection: Connection, schedule_id: str) -> None:
         """See :class:`ScheduleStore`."""
@@ -101,7 +107,8 @@ class PostgresSchedules:
             connection,
             f"UPDATE {self._table} SET enabled = false, updated_at = {self._now}, "
             f"last_error = 'next_run_at is ' || next_run_at || ', which no schedule means; correct it and resume' "
-            f"WHERE {_ON} AND next_run_at < {_READABLE}",
+            f"WHERE id = ANY(ARRAY(SELECT id FROM {self._table} WHERE {_ON} AND next_run_at < {_READABLE} "
+            "FOR UPDATE SKIP LOCKED))",
             {},
         )
         statement = (
@@ -121,40 +128,56 @@ class PostgresSchedules:
 
     def advance(self, connection: Connection, fires: Sequence[Fire]) -> Advanced:
         """See :class:`ScheduleStore`."""
-        runs: list[Stored] = []
-        parked: dict[str, str] = {}
-        for fire in fires:
-            error = fire.error or "it has no next time"
-            if fire.next_run_at is not None:
-                try:
-                    with native(connection).transaction():
-                        runs += self._fire(connection, fire, fire.next_run_at)
-                except (psycopg.DataError, psycopg.IntegrityError) as refused:
-                    error = refused.diag.message_primary or str(refused)
-                else:
-                    continue
-            parked[fire.schedule.id] = error
+        parked = {fire.schedule.id: fire.error or "it has no next time" for fire in fires if fire.next_run_at is None}
+        runs = self._advance(connection, [fire for fire in fires if fire.next_run_at is not None], parked)
+        for schedule_id, error in parked.items():
             rows(
                 connection,
                 f"UPDATE {self._table} SET enabled = false, last_error = %(error)s, updated_at = {self._now} "
                 "WHERE id = %(id)s::uuid",
-                {"error": storable(error), "id": fire.schedule.id},
+                {"error": storable(error), "id": schedule_id},
             )
-        return Advanced(runs, parked)
+        return Advanced(list(runs), parked)
 
-    def _fire(self, connection: Connection, fire: Fire, next_run_at: datetime) -> Sequence[Stored]:
+    def _advance(self, connection: Connection, fires: Sequence[Fire], parked: dict[str, str]) -> Sequence[Stored]:
+        """Fire them all at once. When that is refused, halve them until the one is found that is to be parked."""
+        if not fires:
+            return ()
+        try:
+            with native(connection).transaction():
+                return self._fire(connection, fires)
+        except (psycopg.DataError, psycopg.IntegrityError) as refused:
+            if len(fires) == 1:
+                parked[fires[0].schedule.id] = refused.diag.message_primary or str(refused)
+                return ()
+        half = len(fires) // 2
+        first = self._advance(connection, fires[:half], parked)
+        return [*first, *self._advance(connection, fires[half:], parked)]
+
+    def _fire(self, connection: Connection, fires: Sequence[Fire]) -> Sequence[Stored]:
         moved = rows(
             connection,
-            f"UPDATE {self._table} SET next_run_at = %(next)s, last_run_at = %(last)s, updated_at = {self._now} "
-            f"WHERE id = %(id)s::uuid AND {_ON} AND next_run_at = %(was)s RETURNING 1",
+            f"UPDATE {self._table} AS old SET next_run_at = new.next, last_run_at = new.last, updated_at = {self._now} "
+            "FROM unnest(%(ids)s::uuid[], %(next)s::timestamptz[], %(last)s::timestamptz[], %(was)s::timestamptz[]) "
+            f"AS new (id, next, last, was) WHERE old.id = new.id AND {_ON} AND next_run_at = was "
+            "RETURNING old.id::text",
             {
-                "next": next_run_at,
-                "last": fire.at[-1] if fire.at else fire.schedule.last_run_at,
-                "id": fire.schedule.id,
-                "was": fire.schedule.next_run_at,
+                "ids": array(fire.schedule.id for fire in fires),
+                "next": array(fire.next_run_at for fire in fires),
+                "last": array(fire.at[-1] if fire.at else fire.schedule.last_run_at for fire in fires),
+                "was": array(fire.schedule.next_run_at for fire in fires),
             },
         )
-        return self._store.insert(connection, list(runs_of(fire, self._ids))) if moved else ()
+        ids = {row[0] for row in moved}
+        runs = [run for fire in fires if fire.schedule.id in ids for run in runs_of(fire, self._ids)]
+        return self._store.insert(connection, runs) if runs else ()
+
+    def _get(self, connection: Connection, schedule_id: str, lock: str = "") -> ScheduleRecord:
+        statement = f"SELECT {_COLUMNS} FROM {self._table} WHERE id = %(id)s::uuid AND deleted_at IS NULL {lock}"
+        found = rows(connection, statement, {"id": _known(schedule_id)})
+        if not found:
+            raise UnknownSchedule(schedule_id)
+        return _record(found[0])
 
     def _change(self, connection: Connection, schedule_id: str, changes: str, **values: object) -> None:
         statement = (
@@ -163,6 +186,20 @@ class PostgresSchedules:
         )
         if not rows(connection, statement, {**values, "id": _known(schedule_id)}):
             raise UnknownSchedule(schedule_id)
+
+
+def _values(schedule: NewSchedule) -> dict[str, object]:
+    return {
+        "id": schedule.id,
+        "type": schedule.type,
+        "payload": schedule.payload,
+        "cron": schedule.cron,
+        "zone": schedule.timezone,
+        "next": schedule.next_run_at,
+        "priority": schedule.priority,
+        "attempts": schedule.max_attempts,
+        "misfire": schedule.misfire,
+    }
 
 
 def _record(row: tuple[Any, ...]) -> ScheduleRecord:

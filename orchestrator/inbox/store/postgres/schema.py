@@ -68,7 +68,10 @@ CREATE INDEX IF NOT EXISTS idx_workflow_schedule_next_run ON {s}workflow_schedul
     WHERE enabled = true AND deleted_at IS NULL
 """
 
+# All at once and in the order in which writers of the other program take them, or we would wait for each other in a
+# circle: a tick has read its schedules when it stores runs, and an event asks for its run by the foreign key.
 COLUMNS = """
+LOCK TABLE {s}workflow_schedule, {s}workflow_event, {s}workflow_run, {s}workflow_registry IN ACCESS EXCLUSIVE MODE;
 ALTER TABLE {s}workflow_run ADD COLUMN IF NOT EXISTS fence BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE {s}workflow_run ADD COLUMN IF NOT EXISTS claims INT NOT NULL DEFAULT 0;
 ALTER TABLE {s}workflow_run ADD COLUMN IF NOT EXISTS ready BOOLEAN NOT NULL DEFAULT true;
@@ -106,6 +109,14 @@ ALTER TABLE {s}workflow_run
     SET (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0)
 """
 
+# A worker may keep with a run how far it got. The index of the leases tells how many runs of a type are held.
+CHECKPOINT = """
+ALTER TABLE {s}workflow_run ADD COLUMN IF NOT EXISTS checkpoint BYTEA;
+DROP INDEX IF EXISTS {s}orchestrator_run_lease;
+CREATE INDEX IF NOT EXISTS orchestrator_run_lease ON {s}workflow_run (lease_until, type COLLATE "C")
+    WHERE status = 'leased'
+"""
+
 # For writers that know nothing of our columns; each is asked by its WHEN alone, which costs ours next to nothing.
 # Guard: a finished run stays as it is under writers that name no fence. Who reopens a run raises its fence, and may.
 # Fence: their claims count as ours do, so that a former owner of ours is refused.
@@ -131,6 +142,17 @@ CREATE TRIGGER orchestrator_run_c_future BEFORE INSERT OR UPDATE OF status ON {s
     EXECUTE FUNCTION {s}orchestrator_run_future()
 """
 
+# For their writers as well: a key that is taken only while its run is active is free again when they end it.
+KEYS = """
+CREATE OR REPLACE FUNCTION {s}orchestrator_run_key() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN NEW.idempotency_key := OLD.idempotency_key || '':'' || OLD.id; RETURN NEW; END';
+DROP TRIGGER IF EXISTS orchestrator_run_d_key ON {s}workflow_run;
+CREATE TRIGGER orchestrator_run_d_key BEFORE UPDATE OF status ON {s}workflow_run FOR EACH ROW
+    WHEN (NEW.status IN ('succeeded', 'failed', 'cancelled') AND OLD.status IN ('pending', 'leased')
+        AND NEW.idempotency_key = OLD.idempotency_key AND starts_with(NEW.idempotency_key, 'active:'))
+    EXECUTE FUNCTION {s}orchestrator_run_key()
+"""
+
 
 def prefix(schema: str | None) -> str:
     """What stands before each name: the quoted *schema* and a dot, or nothing, which leaves it to the search_path."""
@@ -140,4 +162,9 @@ def prefix(schema: str | None) -> str:
 def steps(schema: str | None) -> Sequence[str]:
     """The numbered migrations in *schema*. Only ever added to: a step that was released is never changed."""
     place = prefix(schema)
-    return (WIRE.format(s=place), f"{COLUMNS};{INDEXES};{TRIGGERS}".format(s=place))
+    return (
+        WIRE.format(s=place),
+        f"{COLUMNS};{INDEXES};{TRIGGERS}".format(s=place),
+        CHECKPOINT.format(s=place),
+        KEYS.format(s=place),
+    )

@@ -24,7 +24,7 @@ _DUE = "r.status = 'pending' AND r.ready AND r.deleted_at IS NULL AND r.run_at <
 
 _KINDS = """
 kind AS MATERIALIZED (
-    SELECT t.type FROM {types} AS t(type) WHERE t.type IS NOT NULL AND NOT EXISTS (
+    SELECT t.type{cap} FROM {types} AS t(type) WHERE t.type IS NOT NULL AND NOT EXISTS (
         SELECT FROM {s}workflow_registry g WHERE g.workflow_name = t.type AND NOT g.is_enabled AND g.deleted_at IS NULL
     )
 )"""
@@ -52,7 +52,7 @@ _QUOTAS = """
 near AS MATERIALIZED (
     SELECT kind.type, r.* FROM kind CROSS JOIN LATERAL (
         SELECT r.priority, r.run_at, r.id FROM {s}workflow_run r
-        WHERE {due} AND r.type COLLATE "C" = kind.type ORDER BY {order} LIMIT %(share)s::int
+        WHERE {due} AND r.type COLLATE "C" = kind.type ORDER BY {order} LIMIT {share}
     ) r
 ),
 full_type AS MATERIALIZED (
@@ -66,11 +66,19 @@ quota AS MATERIALIZED (
             UNION ALL
             SELECT full_type.type, r.* FROM full_type CROSS JOIN LATERAL (
                 SELECT r.priority, r.run_at, r.id FROM {s}workflow_run r
-                WHERE {due} AND r.type COLLATE "C" = full_type.type ORDER BY {order} LIMIT %(limit)s::int
+                WHERE {due} AND r.type COLLATE "C" = full_type.type ORDER BY {order} LIMIT {whole}
             ) r
         ) r ORDER BY {order} LIMIT %(limit)s::int
     ) r GROUP BY r.type
 )"""
+_UNCAPPED = {"{cap}": "", "{share}": "%(share)s::int", "{whole}": "%(limit)s::int"}
+_CAPPED = {
+    "{cap}": """, coalesce((
+        SELECT c.cap FROM unnest(%(capped)s::text[], %(caps)s::int[]) AS c(type, cap) WHERE c.type = t.type
+    ), %(limit)s::int) AS cap""",
+    "{share}": "least(%(share)s::int, kind.cap)",
+    "{whole}": "least(%(limit)s::int, (SELECT k.cap FROM kind k WHERE k.type = full_type.type))",
+}
 _WHOLE = """
 quota AS MATERIALIZED (SELECT kind.type, %(limit)s::int AS runs FROM kind)"""
 
@@ -104,7 +112,8 @@ _CLAIM_EVENTS = """
         jsonb_build_object('attempt', attempt, 'error', last_error, 'reason', 'claimed_too_often'), {now}
     FROM claimed WHERE status = 'failed'"""
 _CLAIM_ROWS = """
-SELECT NULL::int[], id::text, fence, type, payload::text, attempt, max_attempts, status FROM (
+SELECT NULL::int[], id::text, fence, type, payload::text, attempt, max_attempts, status,
+    extract(epoch FROM {now} - run_at)::float8 FROM (
     SELECT * FROM claimed r ORDER BY {order}
 ) r"""
 
@@ -127,6 +136,7 @@ settled AS (
         claims = CASE o.move WHEN 'release' THEN r.claims - 1 ELSE r.claims END,
         run_at = CASE o.move WHEN 'retry' THEN {now} + o.wait * interval '1 second' ELSE r.run_at END,
         ready = CASE o.move WHEN 'retry' THEN o.wait <= 0 ELSE true END,
+        checkpoint = CASE o.move WHEN 'succeed' THEN NULL ELSE r.checkpoint END,
         idempotency_key = CASE WHEN o.move IN ('succeed', 'fail') THEN {ended_key} ELSE r.idempotency_key END
     FROM outcome o
     WHERE r.id = o.id AND r.status || '' = 'leased' AND r.leased_by || '' = %(holder)s::text AND r.fence + 0 = o.fence
@@ -138,7 +148,8 @@ _SETTLE_EVENTS = """
         ELSE jsonb_build_object('attempt', attempt, 'error', error) END, {now}
     FROM settled"""
 _SETTLE_ROWS = """
-SELECT array_agg(place::int), NULL::text, NULL::bigint, NULL::text, NULL::text, NULL::int, NULL::int, NULL::text
+SELECT array_agg(place::int), NULL::text, NULL::bigint, NULL::text, NULL::text, NULL::int, NULL::int, NULL::text,
+    NULL::float8
 FROM settled"""
 
 _EVENTS = "event AS (INSERT INTO {s}workflow_event (workflow_id, event_type, data, created_at) {rows})"
@@ -161,6 +172,26 @@ event AS (
     INSERT INTO {s}workflow_event (workflow_id, event_type, created_at) SELECT id, 'created', {now} FROM stored
 )
 SELECT id::text FROM stored
+"""
+
+# How many of each type may still be leased: asked when the locks are held, so that nobody takes them meanwhile.
+_ROOM = """
+SELECT t.type, greatest(0, t.total - (
+    SELECT count(*) FROM (
+        SELECT FROM {s}workflow_run r WHERE r.status = 'leased' AND r.type COLLATE "C" = t.type LIMIT t.total
+    ) held
+))::int FROM unnest(%(types)s::text[], %(totals)s::int[]) AS t(type, total)
+"""
+_LOCK = """
+SELECT pg_advisory_xact_lock(hashtextextended(%(place)s::text || t.type, 0))
+FROM (SELECT unnest(%(types)s::text[]) ORDER BY 1) AS t(type)
+"""
+
+_KEEP = """
+UPDATE {s}workflow_run r SET checkpoint = %(state)s::bytea
+WHERE r.id = %(id)s::uuid AND r.status || '' = 'leased' AND r.leased_by || '' = %(holder)s::text
+    AND r.fence + 0 = %(fence)s::bigint
+RETURNING 1
 """
 
 _HEARTBEAT = """
@@ -245,6 +276,8 @@ class Shape:
     """More than one type, so the first of all types must be found."""
     prefixes: bool
     oldest_first: bool
+    capped: bool = False
+    """Not of each type as many as there are."""
 
 
 class Statements:
@@ -254,7 +287,12 @@ class Statements:
         self._parts = {"s": place, "now": now, "due": _DUE.format(now=now), **_texts()}
         self._turns: dict[tuple[bool, Shape | None], str] = {}
         self.insert = self._text(_INSERT)
+        # Without keys there is nothing to be in conflict with, and a fifth of the server's work is saved.
+        self.insert_without_keys = self._text(_INSERT.replace("ON CONFLICT (idempotency_key) DO NOTHING ", ""))
         self.heartbeat = self._text(_HEARTBEAT)
+        self.keep = self._text(_KEEP)
+        self.room = self._text(_ROOM)
+        self.lock = self._text(_LOCK)
         self.sweep = self._text(_SWEEP)
         self.promote = self._text(_PROMOTE)
         self.purge = self._text(_PURGE)
@@ -271,6 +309,7 @@ class Statements:
         recursive = False
         order = "r.priority, r.run_at, r.id"
         types = "unnest(%(types)s::text[])"
+        limits = _UNCAPPED
         if settle:
             tables.append(_SETTLED)
             events.append(_SETTLE_EVENTS)
@@ -281,10 +320,13 @@ class Statements:
                 tables.append(_FOUND)
                 types, recursive = _WITH_FOUND, True
             tables += [_KINDS, _QUOTAS if claim.many or claim.prefixes else _WHOLE, _CLAIMED]
+            limits = _CAPPED if claim.capped else _UNCAPPED
             events.append(_CLAIM_EVENTS)
             rows.append(_CLAIM_ROWS)
         tables.append(_EVENTS.replace("{rows}", "\n    UNION ALL".join(events)))
         text = "WITH " + ("RECURSIVE " if recursive else "") + ",".join(tables) + "\nUNION ALL".join(rows)
+        for place, part in limits.items():
+            text = text.replace(place, part)
         return text.replace("{types}", types).replace("{order}", order).format(**self._parts)
 
     def _text(self, template: str) -> str:

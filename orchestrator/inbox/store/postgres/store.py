@@ -2,7 +2,9 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from orchestrator.contracts import Connection
@@ -93,14 +95,19 @@ class PostgresStore:
         outcomes: Sequence[Settled],
         lost: frozenset[Hold],
         request: ClaimRequest | None,
+        durable: bool = False,
     ) -> Turn:
-        if request is not None and (request.limit < 1 or not (request.types or request.prefixes)):
-            request = None
+        if request is not None and request.totals:
+            # Apart, so that what was just settled is seen when the leases are counted.
+            lost |= self._turn(connection, outcomes, lost, None).lost
+            return self._turn(connection, (), lost, self._with_room(connection, request), durable=bool(outcomes))
+        request = None if request is None else _within_caps(request)
         if not outcomes and request is None:
             return Turn(lost, ())
-        settings(connection, PLANS if outcomes else PLANS + ASYNCHRONOUS)
+        settings(connection, PLANS if outcomes or durable else PLANS + ASYNCHRONOUS)
         values = {**_settled(outcomes), **_wanted(request)}
-        found = rows(connection, self._statements.turn(bool(outcomes), _shape(request)), values)
+        shape = None if request is None else _shape(request)
+        found = rows(connection, self._statements.turn(bool(outcomes), shape), values)
         if outcomes:
             kept = found.pop(0)[0] or ()
             if len(kept) < len(outcomes):
@@ -109,13 +116,37 @@ class PostgresStore:
         if request is None:
             return Turn(lost, ())
         claimed = _claimed(found, request.worker)
-        refused = len(found) - len(claimed)
-        while refused:  # they stood in the way of others
-            found = rows(connection, self._statements.turn(False, _shape(request)), _wanted(request, refused))
-            more = _claimed(found, request.worker)
-            claimed += more
-            refused = len(found) - len(more)
+        if refused := len(found) - len(claimed):  # they stood in the way of others
+            again = replace(request, limit=refused, caps=_left(request.caps, claimed))
+            claimed += self._turn(connection, (), frozenset(), again, durable=bool(outcomes) or durable).claimed
         return Turn(lost, claimed)
+
+    def _with_room(self, connection: Connection, request: ClaimRequest) -> ClaimRequest:
+        totals = {kind: request.totals[kind] for kind in request.types if kind in request.totals}
+        if not totals:
+            return replace(request, totals={})
+        settings(connection, PLANS)
+        types = {"types": list(totals), "place": f"orchestrator.inbox {self._schema}"}
+        rows(connection, self._statements.lock, types)
+        room = dict(rows(connection, self._statements.room, {**types, "totals": array(totals.values())}))
+        caps = {kind: min(left, request.caps.get(kind, left)) for kind, left in room.items()}
+        return replace(request, caps={**request.caps, **caps}, totals={})
+
+    def checkpoint(self, connection: Connection, run_id: str) -> bytes | None:
+        """See :class:`Store`."""
+        if not _UUID.fullmatch(run_id):
+            return None
+        statement = f"SELECT checkpoint FROM {self._schema}workflow_run WHERE id = %(id)s::uuid"
+        found = rows(connection, statement, {"id": run_id})
+        return None if not found or found[0][0] is None else bytes(found[0][0])
+
+    def keep(self, connection: Connection, hold: Hold, state: bytes | None) -> bool:
+        """See :class:`Store`."""
+        if not _UUID.fullmatch(hold.run_id):
+            return False
+        settings(connection, PLANS)
+        values = {"id": hold.run_id, "holder": hold.worker, "fence": str(hold.fence), "state": state}
+        return bool(rows(connection, self._statements.keep, values))
 
     def heartbeat(self, connection: Connection, holds: Sequence[Hold], lease: float, *, audit: bool = False) -> Renewal:
         """See :class:`Store`."""
@@ -197,8 +228,10 @@ class PostgresStore:
         return None
 
     def _insert(self, connection: Connection, runs: Sequence[NewRun], found: dict[str, Stored]) -> None:
+        with_keys = any(run.idempotency_key is not None for run in runs)
+        statement = self._statements.insert if with_keys else self._statements.insert_without_keys
         for _ in range(_LOOKS):
-            new = {str(id_) for (id_,) in rows(connection, self._statements.insert, _new(runs))}
+            new = {str(id_) for (id_,) in rows(connection, statement, _new(runs))}
             found.update((run.id, Stored(run.id, existed=False)) for run in runs if run.id in new)
             runs = [run for run in runs if run.id not in new]
             if not runs:
@@ -268,10 +301,10 @@ def _settled(outcomes: Sequence[Settled]) -> dict[str, object]:
     return {**_holds([each.hold for each in outcomes]), **told}
 
 
-def _wanted(request: ClaimRequest | None, limit: int | None = None) -> dict[str, object]:
+def _wanted(request: ClaimRequest | None) -> dict[str, object]:
     if request is None:
         return {}
-    limit = limit or request.limit
+    limit = request.limit
     types = list(dict.fromkeys(request.types))
     kinds = len(types) + 4 * len(request.prefixes)  # as good a guess as any of how many types a prefix brings
     values: dict[str, object] = {
@@ -283,6 +316,9 @@ def _wanted(request: ClaimRequest | None, limit: int | None = None) -> dict[str,
         "first": _json(worker_id=request.worker, attempt=0),
         "started": _json(worker_id=request.worker),
     }
+    if _shape(request).capped:
+        values["capped"] = list(request.caps)
+        values["caps"] = array(request.caps.values())
     if request.prefixes:
         values["lows"] = list(request.prefixes)
         values["highs"] = [above(low) for low in request.prefixes]
@@ -295,16 +331,38 @@ def above(low: str) -> str:
     return f"{low}\U0010ffff"
 
 
-def _shape(request: ClaimRequest | None) -> Shape | None:
-    if request is None:
-        return None
-    return Shape(len(request.types) > 1, bool(request.prefixes), request.oldest_first)
+def _within_caps(request: ClaimRequest) -> ClaimRequest | None:
+    """*request* without what it may take nothing of; None when it may take nothing at all."""
+    types, excluded = request.types, request.excluded
+    limit = request.limit
+    if request.caps:
+        shut = [kind for kind, cap in request.caps.items() if cap < 1]
+        types = [kind for kind in types if kind not in shut]
+        excluded = [*excluded, *shut]
+        if len(types) == 1 and not request.prefixes:
+            limit = min(limit, request.caps.get(types[0], limit))
+        open_caps = {kind: cap for kind, cap in request.caps.items() if 1 <= cap < limit}
+        request = replace(request, types=types, excluded=excluded, limit=limit, caps=open_caps)
+    return request if limit >= 1 and (types or request.prefixes) else None
+
+
+def _left(caps: Mapping[str, int], claimed: Sequence[Claimed]) -> Mapping[str, int]:
+    """*caps* after these were taken."""
+    taken = Counter(run.type for run in claimed)
+    return {kind: cap - taken[kind] for kind, cap in caps.items()}
+
+
+def _shape(request: ClaimRequest) -> Shape:
+    many = len(request.types) > 1
+    return Shape(
+        many, bool(request.prefixes), request.oldest_first, bool(request.caps) and (many or bool(request.prefixes))
+    )
 
 
 def _claimed(found: Sequence[tuple[Any, ...]], worker: str) -> list[Claimed]:
     return [
-        Claimed(Hold(id_, worker, fence), type_, payload.encode(), attempt, max_attempts)
-        for _, id_, fence, type_, payload, attempt, max_attempts, status in found
+        Claimed(Hold(id_, worker, fence), type_, payload.encode(), attempt, max_attempts, waited)
+        for _, id_, fence, type_, payload, attempt, max_attempts, status, waited in found
         if status == State.LEASED
     ]
 

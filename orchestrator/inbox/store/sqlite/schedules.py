@@ -32,6 +32,10 @@ class SqliteSchedules:
         self._ids = ids
         self._now = now
 
+    def now(self, connection: Connection) -> datetime:  # noqa: ARG002 - SQLite's own clock has no microseconds
+        """See :class:`ScheduleStore`."""
+        return self._now().astimezone(UTC)
+
     def insert(self, connection: Connection, schedule: NewSchedule) -> str:
         """See :class:`ScheduleStore`."""
         now, first = to_text(self._now()), to_text(schedule.next_run_at)
@@ -46,7 +50,11 @@ class SqliteSchedules:
         row = connection.execute(query, (schedule_id,)).fetchone()
         if row is None:
             raise UnknownSchedule(schedule_id)
-        return _record(row)
+        return _record(row, _legible)
+
+    def hold(self, connection: Connection, schedule_id: str) -> ScheduleRecord:
+        """See :class:`ScheduleStore`; a transaction has the whole database for itself."""
+        return self.get(connection, schedule_id)
 
     def list(self, connection: Connection, *, type: str | None, limit: int, cursor: str | None) -> SchedulePage:  # noqa: A002 - the wire's own word
         """See :class:`ScheduleStore`."""
@@ -58,7 +66,24 @@ class SqliteSchedules:
             {"type": type, "after": cursor or "", "limit": limit + 1},
         ).fetchall()
         return SchedulePage(
-            [_record(row) for row in rows[:limit]], rows[limit - 1]["id"] if len(rows) > limit else None
+            [_record(row, _legible) for row in rows[:limit]], rows[limit - 1]["id"] if len(rows) > limit else None
+        )
+
+    def update(self, connection: Connection, schedule: NewSchedule) -> None:
+        """See :class:`ScheduleStore`."""
+        self._change(
+            connection,
+            schedule.id,
+            "type = :type, payload = :payload, schedule = :cron, timezone = :zone, next_run_at = :next, "
+            "priority = :priority, max_attempts = :attempts, misfire = :misfire, last_error = NULL",
+            type=schedule.type,
+            payload=schedule.payload,
+            cron=schedule.cron,
+            zone=schedule.timezone,
+            next=to_text(schedule.next_run_at),
+            priority=schedule.priority,
+            attempts=schedule.max_attempts,
+            misfire=schedule.misfire,
         )
 
     def pause(self, connection: Connection, schedule_id: str) -> None:
@@ -79,13 +104,16 @@ class SqliteSchedules:
         query = (
             f"SELECT {_COLUMNS} FROM workflow_schedule WHERE {_ON} AND next_run_at <= ? ORDER BY next_run_at LIMIT ?"
         )
-        found = []
-        for row in connection.execute(query, (to_text(self._now()), limit)).fetchall():
-            try:
-                found.append(_record(row))
-            except (InboxError, ValueError) as error:
-                self._park(connection, row["id"], str(error))
-        return found
+        while True:
+            found, refused = [], False
+            for row in connection.execute(query, (to_text(self._now()), limit)).fetchall():
+                try:
+                    found.append(_record(row))
+                except (InboxError, ValueError) as error:
+                    refused = True
+                    self._park(connection, row["id"], str(error))
+            if not refused:  # else they stood in the way of others, so look again
+                return found
 
     def next_in(self, connection: Connection) -> float | None:
         """See :class:`ScheduleStore`."""
@@ -153,7 +181,14 @@ class SqliteSchedules:
             raise UnknownSchedule(schedule_id)
 
 
-def _record(row: Row) -> ScheduleRecord:
+def _legible(text: str) -> datetime:
+    try:
+        return from_text(text)
+    except (InboxError, ValueError, OverflowError):
+        return datetime(2, 1, 1, tzinfo=UTC)
+
+
+def _record(row: Row, time: Callable[[str], datetime] = from_text) -> ScheduleRecord:
     last = row["last_run_at"]
     return ScheduleRecord(
         id=row["id"],
@@ -161,13 +196,13 @@ def _record(row: Row) -> ScheduleRecord:
         payload=bytes(row["payload"]).decode("utf-8", "replace"),
         cron=row["schedule"],
         timezone=row["timezone"],
-        next_run_at=from_text(row["next_run_at"]),
-        last_run_at=None if last is None else from_text(last),
+        next_run_at=time(row["next_run_at"]),
+        last_run_at=None if last is None else time(last),
         enabled=bool(row["enabled"]),
         priority=row["priority"],
         max_attempts=row["max_attempts"],
         misfire=row["misfire"],
         last_error=row["last_error"],
-        created_at=from_text(row["created_at"]),
-        updated_at=from_text(row["updated_at"]),
+        created_at=time(row["created_at"]),
+        updated_at=time(row["updated_at"]),
     )

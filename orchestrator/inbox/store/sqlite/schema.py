@@ -124,5 +124,49 @@ ALTER TABLE workflow_schedule ADD COLUMN misfire TEXT;
 ALTER TABLE workflow_schedule ADD COLUMN last_error TEXT;
 """
 
-STEPS = (WIRE, FENCE, EVENTS_WITHOUT_FOREIGN_KEY, READY)
+# A worker may keep with a run how far it got. The index of the leases tells how many runs of a type are held.
+CHECKPOINT = """
+ALTER TABLE workflow_run ADD COLUMN checkpoint BLOB;
+DROP INDEX orchestrator_run_lease;
+CREATE INDEX orchestrator_run_lease ON workflow_run (lease_until, type) WHERE status = 'leased';
+"""
+
+_BEHIND = "instr(substr({time}, 20), ' ')"
+_PLAIN = f"""CASE WHEN substr({{time}}, 20) GLOB '* [+-][0-9][0-9][0-9][0-9]*'
+    THEN substr({{time}}, 1, 18 + {_BEHIND}) || substr({{time}}, 20 + {_BEHIND}, 3) || ':'
+        || substr({{time}}, 23 + {_BEHIND}, 2)
+    ELSE {{time}} END"""
+_ZONED = "(substr({time}, 11, 1) <> ' ' OR substr({time}, 20) GLOB '*[^0-9.]*')"
+_UTC = f"coalesce(strftime('%Y-%m-%d %H:%M:%f000', {_PLAIN}), {{time}})"
+
+
+def _in_utc(table: str, column: str) -> str:
+    """Rewrites times of *column* that name a zone, those that are there and those to come."""
+    zoned, utc = _ZONED.format(time=f"NEW.{column}"), _UTC.format(time=f"NEW.{column}")
+    rewrite = f"WHEN {zoned} BEGIN UPDATE {table} SET {column} = {utc} WHERE id = NEW.id; END;"
+    name = f"orchestrator_{table.removeprefix('workflow_')}_{column}"
+    return f"""
+UPDATE {table} SET {column} = {_UTC.format(time=column)} WHERE {_ZONED.format(time=column)};
+CREATE TRIGGER {name}_new AFTER INSERT ON {table} {rewrite}
+CREATE TRIGGER {name}_set AFTER UPDATE OF {column} ON {table} {rewrite}
+"""
+
+
+# For what writers of other programs store. Their times may be local wall clocks with a zone, which do not sort as text:
+# they become UTC. A key that is taken only while its run is active is free again when they end it.
+FOREIGN = f"""
+{_in_utc("workflow_run", "run_at")}
+{_in_utc("workflow_schedule", "next_run_at")}
+{_in_utc("workflow_schedule", "last_run_at")}
+UPDATE workflow_run SET ready = 0
+    WHERE status = 'pending' AND ready = 1 AND run_at > strftime('%Y-%m-%d %H:%M:%f000', 'now');
+CREATE TRIGGER orchestrator_run_key AFTER UPDATE OF status ON workflow_run
+    WHEN NEW.status IN ('succeeded', 'failed', 'cancelled') AND OLD.status IN ('pending', 'leased')
+        AND NEW.idempotency_key = OLD.idempotency_key AND substr(NEW.idempotency_key, 1, 7) = 'active:'
+BEGIN
+    UPDATE workflow_run SET idempotency_key = idempotency_key || ':' || id WHERE id = NEW.id;
+END;
+"""
+
+STEPS = (WIRE, FENCE, EVENTS_WITHOUT_FOREIGN_KEY, READY, CHECKPOINT, FOREIGN)
 """Only ever added to: a step that was released is never changed."""

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from orchestrator.contracts import Connection, JsonValue, Row
 from orchestrator.inbox import machine
-from orchestrator.inbox.errors import AlreadyFinished
+from orchestrator.inbox.errors import AlreadyFinished, InboxError
 from orchestrator.inbox.machine import EVENTS, TRANSITIONS, Move, State
 from orchestrator.inbox.store.records import (
     ACTIVE,
@@ -60,8 +60,8 @@ THEN substr(idempotency_key, 1, length(idempotency_key) - 37) ELSE idempotency_k
 _HELD = "WHERE id = :id AND status = 'leased' AND leased_by = :worker AND fence = :fence"
 _LEAVE = "UPDATE workflow_run SET leased_by = NULL, lease_until = NULL, updated_at = :now"
 _SETTLE = {
-    Move.SUCCEED: f"{_LEAVE}, status = 'succeeded', result = :result, last_error = NULL, {_ENDED_KEY} {_HELD} "
-    "RETURNING attempt",
+    Move.SUCCEED: f"{_LEAVE}, status = 'succeeded', result = :result, last_error = NULL, checkpoint = NULL, "
+    f"{_ENDED_KEY} {_HELD} RETURNING attempt",
     Move.FAIL: f"{_LEAVE}, status = 'failed', last_error = :error, attempt = attempt + 1, {_ENDED_KEY} {_HELD} "
     "RETURNING attempt",
     Move.RETRY: f"{_LEAVE}, status = 'pending', last_error = :error, attempt = attempt + 1, run_at = :run_at, "
@@ -125,7 +125,9 @@ class SqliteStore:
             lines.append((row["id"], "leased", f'{{"worker_id": {worker}, "attempt": {row["attempt"]}}}'))
             lines.append((row["id"], "started", f'{{"worker_id": {worker}}}'))
             hold = Hold(row["id"], request.worker, row["fence"] + 1)
-            claimed.append(Claimed(hold, row["type"], bytes(row["payload"]), row["attempt"], row["max_attempts"]))
+            waited = _waited(row["run_at"], time)
+            payload = bytes(row["payload"])
+            claimed.append(Claimed(hold, row["type"], payload, row["attempt"], row["max_attempts"], waited))
         self._record(connection, lines, time)
         return claimed
 
@@ -151,6 +153,16 @@ class SqliteStore:
         """See :class:`Store`."""
         lost = self.settle(connection, outcomes) if outcomes else frozenset()
         return Turn(lost, () if request is None else self.claim(connection, request))
+
+    def checkpoint(self, connection: Connection, run_id: str) -> bytes | None:
+        """See :class:`Store`."""
+        row = connection.execute("SELECT checkpoint FROM workflow_run WHERE id = ?", (run_id,)).fetchone()
+        return None if row is None or row[0] is None else bytes(row[0])
+
+    def keep(self, connection: Connection, hold: Hold, state: bytes | None) -> bool:
+        """See :class:`Store`."""
+        values = {"id": hold.run_id, "worker": hold.worker, "fence": hold.fence, "state": state}
+        return connection.execute(f"UPDATE workflow_run SET checkpoint = :state {_HELD}", values).rowcount == 1
 
     def heartbeat(self, connection: Connection, holds: Sequence[Hold], lease: float, *, audit: bool = False) -> Renewal:
         """See :class:`Store`."""
@@ -284,6 +296,13 @@ class SqliteStore:
         connection.executemany(_EVENT, [(*line, at) for line in lines])
 
 
+def _waited(run_at: str, time: datetime) -> float:
+    try:
+        return max(0.0, (time - from_text(run_at)).total_seconds())
+    except InboxError:  # another program wrote what is no time; its run is claimed all the same
+        return 0.0
+
+
 def _row(run: NewRun, time: datetime) -> Sequence[object]:
     start = run.run_at if run.run_at is not None else time + timedelta(seconds=run.delay)
     at = to_text(time)
@@ -295,7 +314,7 @@ def _stored(connection: Connection, run: NewRun, row: Sequence[object]) -> Store
     if connection.execute(_INSERT, row).rowcount:
         return Stored(run.id, existed=False)
     known = connection.execute("SELECT id FROM workflow_run WHERE idempotency_key = ?", (run.stored_key,)).fetchall()
-    return Stored(str(known[0]["id"]), existed=True)
+    return Stored(str(known[0][0]), existed=True)  # by its place: rows of a caller's own connection are plain tuples
 
 
 def _settlement(outcome: Outcome, time: datetime) -> tuple[Move, dict[str, object]]:

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.contracts import PermanentFailure, ServicePressure
 from orchestrator.inbox import Handlers, Inbox, Intent, InvalidHandler, LeaseLost, Poller, State
-from orchestrator.sql import DiskFull, SqliteDatabase
+from orchestrator.sql import DatabaseCorrupt, SqliteDatabase
 
 pytestmark = pytest.mark.anyio
 
@@ -479,65 +479,56 @@ async def test_an_idle_poller_wakes_up_for_a_submit(inbox, tmp_path, how):
             poller.stop()
 
 
-async def test_news_are_what_a_poll_has_not_seen(inbox):
-    """A submit here or in the caller's transaction, and the start; a poll has seen all of them."""
-
-    async def work(run):
-        pass
-
-    poller = poller_of(inbox, work, poll_interval=1000)
-    seen = [await poller.news()]
-    await poller.poll()
-    seen.append(await poller.news())
-    await inbox.submit("mail.v1", 1)
-    seen += [await poller.news(), await poller.news()]
-    await poller.poll()
-    seen.append(await poller.news())
-    await inbox.database.transaction(lambda c: inbox.submit_in(c, "mail.v1", 1))
-    seen.append(await poller.news())
-
-    assert seen == [True, False, True, True, False, True]
-
-
-async def test_an_outcome_waits_for_the_disk(inbox):
+async def test_an_outcome_waits_for_the_disk(inbox, caplog):
     """The work is done, so its outcome is written when there is room again."""
-    waited = []
-
-    async def sleep(seconds):
-        waited.append(seconds)
-        if len(waited) == 2:
-            await inbox.database.transaction(lambda c: c.execute("PRAGMA max_page_count = 100000").fetchall())
 
     async def work(run):
         pages = await inbox.database.transaction(lambda c: c.execute("PRAGMA page_count").fetchone()[0])
         await inbox.database.transaction(lambda c: c.execute(f"PRAGMA max_page_count = {pages}").fetchall())
+        group.start_soon(make_room)
         return "x" * 100_000
+
+    async def make_room():
+        while "inbox.poll_failed" not in caplog.text:
+            await anyio.lowlevel.checkpoint()
+        await inbox.database.transaction(lambda c: c.execute("PRAGMA max_page_count = 100000").fetchall())
 
     run_id = await inbox.submit("mail.v1", 1)
 
-    assert await poller_of(inbox, work, sleep=sleep).poll() == 1
+    async with anyio.create_task_group() as group:
+        assert await poller_of(inbox, work).poll() == 1
 
-    assert waited == [0.1, 0.5]
     assert (await inbox.get(run_id)).state is State.SUCCEEDED
 
 
-async def test_an_error_of_the_database_is_raised_when_the_handlers_have_ended(inbox, caplog):
+async def test_an_error_of_the_database_that_does_not_pass_is_raised_when_the_handlers_have_ended(
+    tmp_path, clock, caplog
+):
     """As itself, not in a group; the lease brings the run back later."""
 
-    async def sleep(seconds):
-        pass
-
     async def work(run):
-        pages = await inbox.database.transaction(lambda c: c.execute("PRAGMA page_count").fetchone()[0])
-        await inbox.database.transaction(lambda c: c.execute(f"PRAGMA max_page_count = {pages}").fetchall())
-        return "x" * 100_000
+        nonlocal broken
+        broken = True
+        return "x"
 
-    run_id = await inbox.submit("mail.v1", 1)
+    broken = False
+    async with SqliteDatabase.open(tmp_path / "state.db") as database:
+        inbox = Inbox.over(database, now=clock)
+        await inbox.migrate()
+        turn = inbox.store.turn
 
-    with pytest.raises(DiskFull):
-        await poller_of(inbox, work, sleep=sleep).poll()
+        def corrupt(connection, outcomes, request):
+            if broken:
+                raise DatabaseCorrupt("the file is damaged", "state.db")
+            return turn(connection, outcomes, request)
 
-    assert (await inbox.get(run_id)).state is State.LEASED
+        inbox.store.turn = corrupt
+        run_id = await inbox.submit("mail.v1", 1)
+
+        with pytest.raises(DatabaseCorrupt):
+            await poller_of(inbox, work).poll()
+
+        assert (await inbox.get(run_id)).state is State.LEASED
     assert "intent.outcome_lost" in caplog.text
 
 
@@ -549,24 +540,21 @@ async def test_a_poller_alone_waits_out_what_passes(tmp_path, clock, caplog):
         run_id = await inbox.submit("mail.v1", 1)
         blocker = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
         blocker.execute("BEGIN IMMEDIATE")
-        pauses = []
-
-        async def sleep(seconds):
-            pauses.append(seconds)
-            if len(pauses) == 2:
-                blocker.execute("ROLLBACK")
 
         async def work(run):
             poller.stop()
 
-        poller = poller_of(inbox, work, sleep=sleep)
+        poller = poller_of(inbox, work)
         with anyio.fail_after(10):
-            await poller.run()
+            async with anyio.create_task_group() as group:
+                group.start_soon(poller.run)
+                while "inbox.poll_failed" not in caplog.text:
+                    await anyio.lowlevel.checkpoint()
+                blocker.execute("ROLLBACK")
 
-        assert pauses == [2.0, 4.0]
+        assert poller.statistics.errors["DatabaseBusy"] >= 1
         assert (await inbox.get(run_id)).state is State.SUCCEEDED
         blocker.close()
-    assert "inbox.poll_failed" in caplog.text
 
 
 async def test_a_poller_alone_raises_what_does_not_pass(inbox):

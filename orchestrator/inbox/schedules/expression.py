@@ -1,0 +1,71 @@
+"""Cron expressions as the tables hold them: five fields that every program on the same tables understands alike.
+
+What we store is the narrow form. What others stored is understood wherever its meaning is certain.
+"""
+
+from functools import lru_cache
+
+from orchestrator.cron import Cron, CronError
+from orchestrator.inbox.errors import InvalidSchedule
+
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+
+
+def narrow(text: str, tz: str) -> Cron:
+    """What a user wrote, as it is stored: ``.fields`` and ``.tz``. InvalidSchedule says what is wrong, and where.
+
+    ``@daily`` and its kind become five fields, a Sunday that is written as 7 becomes 0, a prefix ``CRON_TZ=`` becomes
+    the zone.
+    """
+    try:
+        cron = Cron.parse(text, tz)
+    except CronError as error:
+        raise InvalidSchedule(str(error)) from error
+    fields = (cron.fields or "").split()
+    if len(fields) != 5:
+        what = "has six fields, the first of them seconds" if fields else "is an interval"
+        raise InvalidSchedule(
+            f"the cron expression {cron.text!r} {what}; a schedule of the inbox has five fields and fires on the "
+            "minute: give for example '*/5 * * * *', and use a worker's interval for what is more frequent"
+        )
+    if "L" in fields[2] or "L" in fields[4] or "#" in fields[4]:  # no day has an L in its name
+        raise InvalidSchedule(
+            f"the cron expression {cron.text!r} uses L, LW or #, which other programs on the same tables do not know; "
+            "name days of the month, for example '0 0 1 * *', and let the handler look at the date"
+        )
+    fields[4] = ",".join(_weekdays(element) for element in fields[4].split(","))
+    return Cron.parse(" ".join(fields), cron.tz)
+
+
+@lru_cache(maxsize=4096)
+def understood(text: str, tz: str) -> Cron:
+    """A stored expression, whoever wrote it. Raises CronError when it means nothing certain.
+
+    A ``?`` is a ``*``, a ``CRON_TZ=`` beats the zone, no zone is UTC, and of six fields the last one is the seconds:
+    so mean it the programs that write such rows.
+    """
+    words = str(text).split()
+    prefix = [words.pop(0)] if words and words[0].startswith(("CRON_TZ=", "TZ=")) else []
+    if len(words) == 6:
+        words.insert(0, words.pop())
+    words = ["*" if word == "?" else word for word in words]
+    return Cron.parse(" ".join((*prefix, *words)), tz or "UTC")
+
+
+def _weekdays(element: str) -> str:
+    """The same days from 0 to 6: programs disagree whether 7 is a day, and so where ``1/2`` ends."""
+    base, slash, step = element.partition("/")
+    if base == "*":
+        return element
+    first, dash, last = base.partition("-")
+    low = _day(first)
+    high = _day(last) if dash else low
+    if not slash and high < 7:
+        return element
+    if slash and high == low:  # from there to the end of the week
+        high = 7
+    return ",".join(str(day) for day in sorted({day % 7 for day in range(low, high + 1, int(step or 1))}))
+
+
+def _day(text: str) -> int:
+    return _DAYS.index(text) if text in _DAYS else int(text)

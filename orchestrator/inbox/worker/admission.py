@@ -1,0 +1,19 @@
+"""How many runs to claim: what there are slots for, and a little ahead where handlers are quick."""
+
+#: The most runs that one claim takes.
+BATCH = 250
+
+#: Seconds of work that are claimed ahead. So long may a run wait here which another worker would have started.
+AHEAD = 0.2
+
+
+def wanted(*, free: int, waiting: int, slots: int, pace: float | None) -> int:
+    """Runs to claim now: *free* slots that nothing is meant for, *waiting* runs that were claimed ahead.
+
+    *pace*: seconds that a handler takes. Nothing is claimed ahead until that is known, nor when all slots together
+    would take longer for one run each than :data:`AHEAD`.
+    """
+    ahead = 0
+    if pace is not None and pace * slots <= AHEAD:
+        ahead = BATCH if pace * BATCH <= AHEAD * slots else int(AHEAD * slots / pace)
+    return max(0, min(BATCH, free + ahead)) if waiting <= ahead else max(0, min(BATCH, free))

@@ -1,0 +1,356 @@
+"""The engine: one loop, each round of which is one transaction that stores what ended and claims what may start.
+
+Outcomes that come while a transaction is under way go with the next one: a busy poller pays one commit for many runs,
+an idle one none, and nobody waits for a timer.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias
+
+import anyio
+import anyio.lowlevel
+
+from longrun.task.alarm import alarm
+from orchestrator.inbox.inbox import Inbox
+from orchestrator.inbox.store.records import Claimed, ClaimRequest, Failed, Released
+from orchestrator.inbox.worker.admission import BATCH, wanted
+from orchestrator.inbox.worker.backoff import Backoff
+from orchestrator.inbox.worker.execution import Desk, Execution
+from orchestrator.inbox.worker.executions import Ended, Executions
+from orchestrator.inbox.worker.news import News
+from orchestrator.inbox.worker.round import Done, Round
+from orchestrator.inbox.worker.routes import Routes
+from orchestrator.inbox.worker.settling import Settling
+from orchestrator.inbox.worker.statistics import Statistics
+from orchestrator.sql import SqlError
+
+#: Seconds between two sweeps of expired leases.
+SWEEP_INTERVAL = 5.0
+
+#: Seconds until a sweep that would have met leases of our own.
+LATE = 1.0
+
+#: Seconds after a wake-up until it is seen whether it brought something for later.
+PROMOTE_SOON = 0.25
+
+#: Seconds between two looks at what another worker has just locked, at least.
+PROMOTE_AGAIN = 0.01
+
+#: Every so many claims, the longest waiting runs come first whatever their priority: none waits for ever.
+AGEING = 8
+
+#: Outcomes that a round waits for while each turn of the event loop brings more of them.
+GATHERED = BATCH // 2
+
+#: Seconds that outcomes may take to be stored after the last handler of a stopping poller has ended.
+SETTLE_WITHIN = 5.0
+
+#: How often :meth:`Poller.poll` tries to store outcomes.
+PATIENCE = 5
+
+Mode: TypeAlias = Literal["until stopped", "until idle"]
+
+
+class Engine:
+    """Instants are on the event loop's clock. *progress* is called at every round."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        routes: Routes,
+        executions: Executions,
+        statistics: Statistics,
+        desk: Desk,
+        *,
+        worker_id: str,
+        types: Sequence[str],
+        prefixes: Sequence[str],
+        lease: float,
+        drain: float,
+        mode: Mode,
+        random: Callable[[], float],
+        progress: Callable[[], None] | None,
+        now: Callable[[], float],
+    ) -> None:
+        self.failure: Exception | None = None
+        self.count = 0
+        """Runs that were claimed."""
+        self.news: News | None = None
+        self._inbox = inbox
+        self._routes = routes
+        self._limits = routes.limits
+        self._executions = executions
+        self._statistics = statistics
+        self._desk = desk
+        self._logger = desk.logger
+        self._worker_id = worker_id
+        self._types = types
+        self._prefixes = prefixes
+        self._lease = lease
+        self._drain = drain
+        self._until_idle = mode == "until idle"
+        self._backoff = Backoff(random)
+        self._settling = Settling(inbox, statistics, lease)
+        self._progress = progress
+        self._now = now
+        self._alarm = alarm()
+        self._hungry = True
+        self._claims = 0
+        self._sweep_at = self._promote_at = self._poll_at = -math.inf
+        self._stops_at = self._settle_until = math.inf
+        executions.changed = self._alarm.ring
+
+    def is_idle(self) -> bool:
+        """Whether it waits for something to claim."""
+        return not self._hungry and not self._closing
+
+    def wake(self) -> None:
+        """There may be something to claim."""
+        self._hungry = True
+        self._promote_at = min(self._promote_at, self._now() + PROMOTE_SOON)
+        self._alarm.ring()
+
+    def stop(self) -> None:
+        """Claim no more, and come to an end."""
+        self._executions.closed = True
+        self._alarm.ring()
+
+    async def run(self) -> None:
+        """Go on until stopped, or until nothing is left to do. :attr:`failure` is what ended it otherwise."""
+        try:
+            await self._loop()
+        except BaseException:
+            self._stops_at = self._now()
+            with anyio.CancelScope(shield=True):
+                await self._loop()
+            raise
+
+    @property
+    def _closing(self) -> bool:
+        return self._desk.stopping or self.failure is not None or self._stops_at < math.inf
+
+    async def _loop(self) -> None:
+        executions = self._executions
+        while True:
+            now = self._now()
+            self._statistics.cycles += 1
+            if self._progress is not None:
+                self._progress()
+            if self._closing:
+                self._close(now)
+            await self._gather()
+            work = self._next_round(now)
+            if work is not None:
+                await self._do(work, now)
+            elif self._finished:
+                return
+            elif not executions.ended or self._next_at(now) > now:
+                await self._alarm.wait(self._next_at(now))
+
+    async def _gather(self) -> None:
+        """Handlers that end in this very moment go with this round: half of what is claimed ahead, at most."""
+        executions = self._executions
+        before = -1
+        while before < len(executions.ended) < GATHERED and executions.waiting:
+            before = len(executions.ended)
+            await anyio.lowlevel.checkpoint()
+
+    # -- coming to an end --------------------------------------------------------------------------------------------
+
+    @property
+    def _finished(self) -> bool:
+        busy = self._executions.held or self._executions.ended or self._executions.stuck
+        return not busy and (self._closing or (self._until_idle and not self._hungry))
+
+    def _close(self, now: float) -> None:
+        executions = self._executions
+        executions.closed = True
+        executions.give_back(executions.waiting)
+        if self._stops_at == math.inf:
+            self._stops_at = now + self._drain
+        if now >= self._stops_at:
+            for execution in tuple(executions.held):
+                if execution.stopped is None:
+                    execution.logger.warning("intent.stopped: the poller ends; the run is given back")
+                executions.stop(execution, "drain")
+        if executions.held or not executions.ended:
+            self._settle_until = math.inf
+        elif self._settle_until == math.inf:
+            self._settle_until = now + SETTLE_WITHIN
+        elif now >= self._settle_until:
+            self._settling.drop(executions.ended)
+            executions.ended = []
+
+    # -- what to do next ---------------------------------------------------------------------------------------------
+
+    def _next_round(self, now: float) -> Round | None:
+        ended = self._executions.ended if now >= self._backoff.settle_from else []
+        request = self._request(now) if now >= self._backoff.claim_from and not self._closing else None
+        open_ = now >= self._backoff.claim_from and not self._closing
+        if now >= self._sweep_at and self._is_late(now):
+            self._sweep_at = now + LATE
+        sweep = open_ and now >= self._sweep_at
+        promote = open_ and now >= self._promote_at
+        if not ended and request is None and not sweep and not promote:
+            return None
+        if ended:
+            self._executions.ended = []
+        else:  # not the list itself: what is appended while this round is under way belongs to the next one
+            ended = []
+        register = self._types if request is not None and not self._routes.registered else ()
+        return Round(self._inbox.store, ended, request, sweep=sweep, promote=promote, register=register)
+
+    def _is_late(self, now: float) -> bool:
+        """Whether leases of our own have ended, as when the event loop was blocked: renewals come before sweeps."""
+        first = next(iter(self._executions.held), None)
+        return first is not None and now >= first.expires
+
+    def _request(self, now: float) -> ClaimRequest | None:
+        executions, limits = self._executions, self._limits
+        finishing = self._until_idle and bool(executions.ended)  # what ended may have submitted something
+        if executions.room or finishing or now >= self._poll_at or (limits and now >= limits.next_at(now)):
+            self._hungry, executions.room = True, False
+        if not self._hungry:
+            return None
+        limit = wanted(
+            free=executions.free, waiting=len(executions.waiting), slots=executions.slots, pace=executions.pace
+        )
+        if limit < 1:
+            return None
+        types, caps = self._types, {}
+        if limits:
+            caps = limits.caps(now)
+            types = [kind for kind in types if caps.get(kind, 1) > 0]
+            if not types and not self._prefixes:
+                limits.claimed({}, caps, now)
+                self._hungry, self._poll_at = False, now + self._poll_interval
+                return None
+        self._hungry = False  # a wake-up while the claim is under way asks for another one
+        return ClaimRequest(
+            self._worker_id,
+            types,
+            limit,
+            self._lease,
+            prefixes=self._prefixes,
+            excluded=self._routes.excluded,
+            oldest_first=(self._claims + 1) % AGEING == 0,
+            caps=caps,
+            totals=limits.totals,
+        )
+
+    @property
+    def _poll_interval(self) -> float:
+        return math.inf if self.news is None else self.news.interval
+
+    def _next_at(self, now: float) -> float:
+        if self._closing:
+            settles = self._backoff.settle_from if self._executions.ended else math.inf
+            stops = math.inf if now >= self._stops_at else self._stops_at
+            return min(stops, max(settles, now) if settles < math.inf else math.inf, self._settle_until)
+        rounds = min(self._sweep_at, self._promote_at)
+        if self._executions.free > 0:
+            rounds = (
+                -math.inf
+                if self._hungry
+                else min(rounds, self._poll_at, self._limits.next_at(now) if self._limits else math.inf)
+            )
+        rounds = max(rounds, self._backoff.claim_from)
+        return min(rounds, self._backoff.settle_from) if self._executions.ended else rounds
+
+    # -- one round ---------------------------------------------------------------------------------------------------
+
+    async def _do(self, work: Round, now: float) -> None:
+        try:
+            with anyio.CancelScope(shield=True):  # what is claimed must reach a handler, or be given back
+                done = await self._inbox.database.transaction(work)
+        except Exception as error:  # noqa: BLE001 - told apart below: what passes is waited out
+            await self._failed(work, error, now)
+        else:
+            self._backoff.worked()
+            self._settling.settled(work.ended, done.turn.lost)
+            totals = self._limits.totals
+            if totals and self.news is not None and any(each.execution.type in totals for each in work.ended):
+                self.news.tell()
+            self._follow_up(work, done, now)
+            if work.request is not None:
+                self._claimed(work.request, done.turn.claimed, now)
+
+    def _follow_up(self, work: Round, done: Done, now: float) -> None:
+        if self.news is not None:
+            self.news.pulse = done.pulse
+        if work.register:
+            self._routes.registered = True
+        if done.swept is not None:
+            self._sweep_at = now + SWEEP_INTERVAL
+            if done.swept.returned or done.swept.exhausted:
+                self._hungry = self._hungry or bool(done.swept.returned)
+                told = (done.swept.returned, done.swept.exhausted)
+                self._logger.warning("inbox.leases_expired: %d returned, %d failed", *told)
+        if done.promoted is not None:
+            next_in = done.promoted.next_in
+            self._promote_at = math.inf if next_in is None else now + max(next_in, PROMOTE_AGAIN)
+            if done.promoted.count:
+                self._hungry = True
+        for each in work.ended:
+            if isinstance(each.outcome, Failed) and each.outcome.retry_in is not None:
+                self._promote_at = min(self._promote_at, now + each.outcome.retry_in)
+            elif isinstance(each.outcome, Released) and not self._closing:
+                self._hungry = True
+
+    def _claimed(self, request: ClaimRequest, claimed: Sequence[Claimed], now: float) -> None:
+        self._claims += 1
+        self._poll_at = now + self._poll_interval
+        if len(claimed) >= request.limit or (self._until_idle and claimed):  # only an empty claim means idle
+            self._hungry = True
+        if self._limits:
+            self._limits.claimed(Counter(run.type for run in claimed), request.caps, now)
+        if not claimed:
+            return
+        self.count += len(claimed)
+        expires = now + self._lease
+        taken = []
+        find, desk, counted = self._routes.find, self._desk, self._statistics.claimed
+        for run in claimed:
+            route = find(run.type)
+            if route is None:
+                self._exclude(run, expires)
+                continue
+            execution = Execution(run, route, expires, desk)
+            execution.waited -= now
+            counted[run.type] += 1
+            taken.append(execution)
+        self._executions.take(taken)
+
+    def _exclude(self, run: Claimed, expires: float) -> None:
+        if run.type not in self._routes.excluded:
+            self._routes.excluded.append(run.type)
+            self._logger.warning(
+                "inbox.no_handler: %r has no handler here; its runs are left to others. Register one, or narrow the "
+                "prefixes",
+                run.type,
+            )
+        given_back = Execution(run, self._routes.nowhere, expires, self._desk)
+        self._executions.ended.append(Ended(given_back, Released()))
+
+    async def _failed(self, work: Round, error: Exception, now: float) -> None:
+        self._statistics.errors[type(error).__name__] += 1
+        if work.request is not None:
+            self._hungry = True
+        kept = list(work.ended)
+        if kept and not isinstance(error, SqlError):  # one of them, perhaps, is what the database does not take
+            kept, trouble = await self._settling.apart(kept)
+            if trouble is None:
+                return
+            error = trouble
+        passes = bool(getattr(error, "retryable", False))
+        wait = self._backoff.failed(self._now())
+        impatient = self._until_idle and self._backoff.failures > PATIENCE
+        uncertain = bool(getattr(error, "outcome_unknown", False))
+        kept = self._settling.within_reason(kept, hopeless=impatient or not passes, uncertain=uncertain, now=now)
+        self._executions.ended = [*kept, *self._executions.ended]
+        if passes and (not self._until_idle or self._executions.ended or self._closing):
+            self._logger.warning("inbox.poll_failed: %s; again in %.1f s", error, wait)
+        else:
+            self.failure = self.failure or error

@@ -1,0 +1,60 @@
+"""One transaction of a poller: what it does in it, and what came of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.contracts import Connection
+from orchestrator.inbox.store.port import Store
+from orchestrator.inbox.store.records import ClaimRequest, Promoted, Settled, Swept, Turn
+from orchestrator.inbox.worker.executions import Ended
+
+#: Expired leases per sweep.
+SWEEP_BATCH = 100
+
+#: Runs per promotion whose time has come.
+PROMOTE_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of it; None for what was not done."""
+
+    turn: Turn
+    swept: Swept | None
+    promoted: Promoted | None
+    pulse: object
+
+
+class Round:
+    """A unit of work. A claim that finds nothing looks for what became due meanwhile."""
+
+    __slots__ = ("ended", "promote", "register", "request", "store", "sweep")
+
+    def __init__(
+        self,
+        store: Store,
+        ended: Sequence[Ended],
+        request: ClaimRequest | None,
+        *,
+        sweep: bool = False,
+        promote: bool = False,
+        register: Sequence[str] = (),
+    ) -> None:
+        self.store = store
+        self.ended = ended
+        self.request = request
+        self.sweep = sweep
+        self.promote = promote
+        self.register = register
+
+    def __call__(self, connection: Connection) -> Done:
+        store, request = self.store, self.request
+        if self.register:
+            store.register(connection, self.register)
+        swept = store.sweep(connection, SWEEP_BATCH) if self.sweep else None
+        promoted = store.promote(connection, PROMOTE_BATCH) if self.promote else None
+        outcomes = [Settled(each.execution.claimed.hold, each.outcome) for each in self.ended]
+        turn = store.turn(connection, outcomes, request)
+        if promoted is None and request is not None and not turn.claimed:
+            promoted = store.promote(connection, PROMOTE_BATCH)
+        return Done(turn, swept, promoted, store.pulse(connection))

@@ -1,0 +1,107 @@
+"""The worker on a real PostgreSQL server: what it hears, and what it shares with others."""
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from orchestrator.contracts import ServicePressure
+from orchestrator.inbox import Handlers, Inbox, Intent, Poller, State
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_poller_hears_at_once_of_what_others_submit_and_cancel(postgres_url):
+    """By a notification: it would look again in a quarter of an hour."""
+    began, ended = anyio.Event(), anyio.Event()
+
+    async def work(run):
+        began.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.set()
+
+    async with Inbox.open(postgres_url) as inbox, Inbox.open(postgres_url) as elsewhere:
+        poller = Poller(inbox, Handlers().add("mail.v1", work), lease=1000, poll_interval=1000)
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(poller.run)
+                while not (poller._engine and poller._engine.news._listening and poller._engine.news._listening.up):
+                    await anyio.lowlevel.checkpoint()
+                run_id = await elsewhere.submit("mail.v1", 1)
+                await began.wait()
+                await elsewhere.cancel(run_id)
+                await ended.wait()
+                poller.stop()
+        run = await inbox.get(run_id)
+
+    assert run.state is State.CANCELLED
+
+
+async def test_workers_of_several_pools_stay_within_a_total_and_do_everything(postgres_url):
+    """Room that one of them makes is told to the others."""
+    running, most, done = 0, 0, []
+    everything = anyio.Event()
+
+    async def work(run):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await anyio.sleep(0.002)
+        running -= 1
+        done.append(run.payload)
+        if len(done) == 40:
+            everything.set()
+
+    async with Inbox.open(postgres_url) as inbox, Inbox.open(postgres_url) as elsewhere:
+        await inbox.submit_many([Intent("mail.v1", number) for number in range(40)])
+        pollers = [
+            Poller(each, Handlers().add("mail.v1", work, total=2), worker_id=name)
+            for each, name in ((inbox, "a"), (elsewhere, "b"))
+        ]
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as tg:
+                for poller in pollers:
+                    tg.start_soon(poller.run)
+                await everything.wait()
+                for poller in pollers:
+                    poller.stop()
+
+    assert sorted(done) == list(range(40))
+    assert most == 2
+
+
+async def test_a_checkpoint_of_a_run_is_kept_in_the_database(postgres_url):
+    """Its next attempt finds it, by another worker as well."""
+    found = []
+
+    async def work(run):
+        found.append(await run.checkpoint.load())
+        await run.checkpoint.save({"page": 3})
+        if run.attempt == 1:
+            raise ServicePressure("calm", retry_after=0.01)
+
+    async with Inbox.open(postgres_url) as inbox:
+        run_id = await inbox.submit("mail.v1", 1)
+        with anyio.fail_after(20):
+            while (await inbox.get(run_id)).state is not State.SUCCEEDED:
+                await Poller(inbox, Handlers().add("mail.v1", work)).poll()
+        kept = await inbox.database.read(lambda connection: inbox.store.checkpoint(connection, run_id))
+
+    assert (found, kept) == ([None, {"page": 3}], None)
+
+
+async def test_a_backlog_is_drained_with_few_transactions(postgres_url):
+    """Outcomes that come while one is under way go with the next; claims take what is under way beside them."""
+
+    async def work(run):
+        pass
+
+    async with Inbox.open(postgres_url) as inbox:
+        await inbox.submit_many([Intent("mail.v1", number) for number in range(3000)])
+        poller = Poller(inbox, Handlers().add("mail.v1", work))
+
+        assert await poller.poll() == 3000
+
+    assert poller.statistics.cycles <= 3000 / 25
+    assert poller.statistics.completed == {("mail.v1", "succeeded"): 3000}

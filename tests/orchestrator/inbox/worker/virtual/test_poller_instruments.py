@@ -1,0 +1,43 @@
+"""The metrics of a poller, read with the real SDK."""
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+from orchestrator.contracts import PermanentFailure
+from orchestrator.inbox import Intent
+from orchestrator.inbox.worker.otel import PollerInstruments
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_what_a_poller_counts_is_exported_under_its_names(inbox, poller_of):
+    """By type and status; the queue as it was sampled; nothing of what never happened."""
+
+    async def work(run):
+        if run.payload == "bad":
+            raise PermanentFailure("no")
+
+    reader = InMemoryMetricReader()
+    poller = poller_of(work)
+    PollerInstruments(poller, meter_provider=MeterProvider([reader]))
+    await inbox.submit_many([Intent("mail.v1", what) for what in ("fine", "fine", "bad")])
+    await inbox.submit("mail.v1", 1, delay=500)
+    await poller.poll()
+    await poller.sample()
+
+    (scope,) = reader.get_metrics_data().resource_metrics[0].scope_metrics
+    found = {metric.name: list(metric.data.data_points) for metric in scope.metrics}
+    values = {
+        (name, *sorted(point.attributes.values())): getattr(point, "value", None) or getattr(point, "count", None)
+        for name, points in found.items()
+        for point in points
+    }
+    assert values["inbox.claimed", "mail.v1"] == 3
+    assert values["inbox.completed", "mail.v1", "succeeded"] == 2
+    assert values["inbox.completed", "failed", "mail.v1"] == 1
+    assert values["inbox.dead_lettered", "mail.v1"] == 1
+    assert values["inbox.queue.depth", "mail.v1", "pending"] >= 1
+    assert values["inbox.pickup.latency", "mail.v1"] == 3
+    assert values["inbox.poll.cycles",] >= 1
+    assert found.get("inbox.poll.errors", []) == []
