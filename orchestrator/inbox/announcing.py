@@ -1,13 +1,12 @@
 """Telling workers that there is something to do: those of this process, and on PostgreSQL those of others."""
 
-from collections.abc import Callable
 from contextlib import suppress
 
 from orchestrator.contracts import Database
 from orchestrator.inbox.bell import Bell
 from orchestrator.inbox.joining import after_commit
 from orchestrator.inbox.wakeup import CANCELLED, WORK, channel
-from orchestrator.sql import SqlError
+from orchestrator.sql import SqlError, dialect_of, schema_of, server_of
 
 
 class Announcer:
@@ -16,11 +15,11 @@ class Announcer:
     Who does not hear of it finds it by polling.
     """
 
-    def __init__(self, database: Database, schema: str | None, bell: Bell, *, notify: bool) -> None:
+    def __init__(self, database: Database, bell: Bell, *, notify: bool) -> None:
         self._database = database
-        self._channel = channel(schema)
+        self._channel = channel(schema_of(database))
         self._bell = bell
-        self._wanted = notify and getattr(database, "dialect", "sqlite") == "postgresql"
+        self._wanted = notify and dialect_of(database) == "postgresql"
 
     def work(self, *, due: bool = True) -> None:
         """Something was stored; *due* says that it may start now."""
@@ -50,7 +49,6 @@ class Announcer:
         if not self._wanted:
             return
         with suppress(SqlError):  # closed meanwhile: what was stored stays stored
-            database: object = getattr(self._database, "opened", self._database)
-            notify: Callable[[str, str], None] | None = getattr(database, "notify", None)
-            if notify is not None:
-                notify(self._channel, word)
+            server = server_of(self._database)
+            if server is not None:
+                server.notify(self._channel, word)

@@ -22,7 +22,7 @@ from orchestrator.inbox.store.sqlite.store import SqliteStore
 from orchestrator.inbox.submission import Submissions, Submitted
 from orchestrator.inbox.tables import BATTERY, Migrations, explained, migrations
 from orchestrator.inbox.wire import PAYLOAD_LIMIT
-from orchestrator.sql import open_database
+from orchestrator.sql import dialect_of, open_database, schema_of
 
 __all__ = ["BATTERY", "Inbox"]
 
@@ -41,11 +41,11 @@ RETRIED_AT_ONCE = 100
 
 def _store_for(database: Database, now: Callable[[], datetime]) -> Store:
     """The adapter for the kind of database that *database* is."""
-    if getattr(database, "dialect", "sqlite") == "sqlite":
+    if dialect_of(database) == "sqlite":
         return SqliteStore(now)
     from orchestrator.inbox.store.postgres.store import PostgresStore  # the driver is loaded only where it is used
 
-    return PostgresStore(getattr(database, "schema", "workflow"))
+    return PostgresStore(schema_of(database))
 
 
 def _utc() -> datetime:
@@ -77,7 +77,7 @@ class Inbox:
         self._ids = ids
         self._now = now
         self._payload_limit = payload_limit
-        self._announcer = Announcer(database, getattr(database, "schema", None), self.bell, notify=notify)
+        self._announcer = Announcer(database, self.bell, notify=notify)
         self._submissions = Submissions(database, store, self._stored)
         self._joined = joining.sqlite if isinstance(store, SqliteStore) else joining.postgres
         self.purging = Purge(database, store)

@@ -1,6 +1,6 @@
 """The storing of intents that are submitted one by one, many in one statement."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import anyio
@@ -11,7 +11,7 @@ from orchestrator.contracts import Connection, Database
 from orchestrator.inbox.errors import InboxError, InvalidIntent
 from orchestrator.inbox.store.port import Store
 from orchestrator.inbox.store.records import NewRun, Stored
-from orchestrator.sql import SqlError
+from orchestrator.sql import SqlError, server_of
 
 T = TypeVar("T")
 
@@ -140,11 +140,9 @@ class Submissions:
         def insert(connection: Connection) -> Sequence[Stored]:
             return self._store.insert(connection, runs)
 
-        database: object = getattr(self._database, "opened", self._database)
+        server = server_of(self._database)
         # One statement needs no transaction around it where it is one: two round trips less.
-        autocommit: Callable[[Callable[[Connection], Sequence[Stored]]], Awaitable[Sequence[Stored]]] | None
-        autocommit = getattr(database, "autocommit", None)
-        return await (autocommit or self._database.transaction)(insert)
+        return await (self._database.transaction if server is None else server.autocommit)(insert)
 
     def _tell(self, runs: Sequence[NewRun], outcomes: Sequence[Stored | Exception]) -> None:
         new = [

@@ -1,11 +1,10 @@
 """Whether the tables of the inbox are those that this code needs."""
 
 import sqlite3
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from orchestrator.contracts import Database
-from orchestrator.sql import SchemaNewer, SchemaOlder, SqlError
+from orchestrator.sql import SchemaNewer, SchemaOlder, SqlError, version_of, where_of
 
 #: The name of the inbox in the migrations.
 BATTERY = "inbox"
@@ -24,11 +23,7 @@ class Migrations:
 
 async def migrations(database: Database, wanted: int) -> Migrations:
     """The versions. Changes nothing."""
-    opened: object = getattr(database, "opened", database)
-    version: Callable[[str], Awaitable[int]] | None = getattr(opened, "version", None)
-    if version is None:
-        raise TypeError(f"{type(opened).__qualname__} does not tell the version of its tables")
-    return Migrations(await version(BATTERY), wanted)
+    return Migrations(await version_of(database, BATTERY), wanted)
 
 
 async def explained(error: Exception, database: Database, wanted: int) -> SqlError | None:
@@ -36,7 +31,7 @@ async def explained(error: Exception, database: Database, wanted: int) -> SqlErr
     if not _misses_something(error):
         return None
     found = await migrations(database, wanted)
-    where = str(getattr(getattr(database, "opened", database), "where", database))
+    where = where_of(database)
     if found.current < wanted:
         return SchemaOlder(where, BATTERY, found.current, wanted)
     return SchemaNewer(where, BATTERY, found.current, wanted) if found.current > wanted else None

@@ -33,6 +33,7 @@ from orchestrator.sql.errors import (
     UnknownDatabase,
     UnsupportedServer,
 )
+from orchestrator.sql.kind import Listening, Server, dialect_of, schema_of, server_of, version_of, where_of
 from orchestrator.sql.sqlite import SqliteDatabase
 from orchestrator.sql.state import StateDatabase
 from orchestrator.sql.url import Dialect, dialect, sqlite_path
@@ -52,9 +53,11 @@ __all__ = [
     "DiskFailing",
     "DiskFull",
     "DriverMissing",
+    "Listening",
     "MigrationFailed",
     "SchemaNewer",
     "SchemaOlder",
+    "Server",
     "ServerExhausted",
     "ServerReadOnly",
     "ServerStopping",
@@ -68,6 +71,11 @@ __all__ = [
     "UnknownDatabase",
     "UnsupportedServer",
     "dialect",
+    "dialect_of",
     "open_database",
+    "schema_of",
+    "server_of",
     "sqlite_path",
+    "version_of",
+    "where_of",
 ]

@@ -19,6 +19,9 @@ POSTGRES_SCHEMES = ("postgres", "postgresql")
 _SQLITE = "use sqlite:///absolute/path.db, sqlite://relative/path.db or sqlite://:memory:"
 _EITHER = f"{_SQLITE}, or postgresql://user@host:5432/database"
 
+#: Where the tables are on PostgreSQL when a URL does not say: as in simple-workflow.
+DEFAULT_SCHEMA = "workflow"
+
 #: The kinds of database, by their usual names.
 Dialect = Literal["sqlite", "postgresql"]
 

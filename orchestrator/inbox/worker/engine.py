@@ -24,7 +24,7 @@ from orchestrator.inbox.worker.round import Done, Round
 from orchestrator.inbox.worker.routes import Routes
 from orchestrator.inbox.worker.settling import Settling
 from orchestrator.inbox.worker.statistics import Statistics
-from orchestrator.sql import SqlError
+from orchestrator.sql import DatabaseReadOnly, SqlError
 
 #: Seconds between two sweeps of expired leases.
 SWEEP_INTERVAL = 5.0
@@ -344,11 +344,11 @@ class Engine:
             if trouble is None:
                 return
             error = trouble
-        passes = bool(getattr(error, "retryable", False))
+        # A file that refuses writes was writable when it was opened, and may be so again.
+        passes = bool(getattr(error, "retryable", False)) or isinstance(error, DatabaseReadOnly)
         wait = self._backoff.failed(self._now())
         impatient = self._until_idle and self._backoff.failures > PATIENCE
-        uncertain = bool(getattr(error, "outcome_unknown", False))
-        kept = self._settling.within_reason(kept, hopeless=impatient or not passes, uncertain=uncertain, now=now)
+        kept = self._settling.within_reason(kept, error, hopeless=impatient or not passes, now=now)
         self._executions.ended = [*kept, *self._executions.ended]
         if passes and (not self._until_idle or self._executions.ended or self._closing):
             self._logger.warning("inbox.poll_failed: %s; again in %.1f s", error, wait)

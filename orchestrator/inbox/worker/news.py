@@ -2,16 +2,12 @@
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import anyio
 
-from orchestrator.contracts import Database
 from orchestrator.inbox.inbox import Inbox
 from orchestrator.inbox.wakeup import CANCELLED, WORK, channel
-
-if TYPE_CHECKING:
-    from orchestrator.sql.postgres import Listening, PostgresDatabase
+from orchestrator.sql import Listening, Server, schema_of, server_of
 
 #: Seconds between two looks while nothing would be heard.
 DEAF_INTERVAL = 0.2
@@ -43,8 +39,8 @@ class News:
         self._look_after = look_after
         self._idle = idle
         self._logger = logger
-        self._database = opened(inbox.database)
-        self._channel = channel(getattr(inbox.database, "schema", None))
+        self._server = server_of(inbox.database)
+        self._channel = channel(schema_of(inbox.database))
         self._listening: Listening | None = None
         self._bell = inbox.bell.rings
         self._cancellations = inbox.cancellations
@@ -52,7 +48,7 @@ class News:
     @property
     def interval(self) -> float:
         """Seconds until somebody has to look who heard nothing."""
-        if self._notifies and (self._listening is None or not self._listening.up):
+        if self._server is not None and (self._listening is None or not self._listening.up):
             return min(DEAF_INTERVAL, self._poll_interval)
         return self._poll_interval
 
@@ -60,20 +56,15 @@ class News:
         """Listen, for ever."""
         async with anyio.create_task_group() as tg:
             tg.start_soon(self._hear_the_bell)
-            if self._notifies:
-                tg.start_soon(self._listen)
+            if self._server is not None:
+                tg.start_soon(self._listen, self._server)
             else:
                 tg.start_soon(self._feel_the_pulse)
 
     def tell(self) -> None:
         """There is room for runs that others may have left behind: wake them."""
-        if self._notifies:
-            database: PostgresDatabase = self._database  # type: ignore[assignment] # it can notify
-            database.notify(self._channel, WORK)
-
-    @property
-    def _notifies(self) -> bool:
-        return hasattr(self._database, "listen")
+        if self._server is not None:
+            self._server.notify(self._channel, WORK)
 
     async def _hear_the_bell(self) -> None:
         while True:
@@ -84,9 +75,8 @@ class News:
                 self._look_after()
             self._claim()
 
-    async def _listen(self) -> None:
-        database: PostgresDatabase = self._database  # type: ignore[assignment] # it can listen
-        async with database.listen([self._channel], self._heard) as self._listening:
+    async def _listen(self, server: Server) -> None:
+        async with server.listen([self._channel], self._heard) as self._listening:
             await anyio.sleep_forever()
 
     def _heard(self, _: str, payload: str) -> None:
@@ -108,9 +98,3 @@ class News:
             else:
                 if pulse is None or pulse != self.pulse:
                     self._claim()
-
-
-def opened(database: Database) -> Database:
-    """The database itself, where *database* is one that is opened and closed with its service."""
-    inner: Database = getattr(database, "opened", database)
-    return inner

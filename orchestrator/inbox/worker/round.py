@@ -51,10 +51,11 @@ class Round:
         store, request = self.store, self.request
         if self.register:
             store.register(connection, self.register)
-        swept = store.sweep(connection, SWEEP_BATCH) if self.sweep else None
         promoted = store.promote(connection, PROMOTE_BATCH) if self.promote else None
         outcomes = [Settled(each.execution.claimed.hold, each.outcome) for each in self.ended]
         turn = store.turn(connection, outcomes, request)
+        # After the outcomes: nothing could be stored for a while, and their leases may have ended.
+        swept = store.sweep(connection, SWEEP_BATCH) if self.sweep else None
         if promoted is None and request is not None and not turn.claimed:
             promoted = store.promote(connection, PROMOTE_BATCH)
         return Done(turn, swept, promoted, store.pulse(connection))

@@ -12,7 +12,7 @@ from orchestrator.inbox.wire import error_text, storable
 from orchestrator.inbox.worker.executions import Ended
 from orchestrator.inbox.worker.round import Round
 from orchestrator.inbox.worker.statistics import Statistics
-from orchestrator.sql import SqlError
+from orchestrator.sql import SqlError, StatementTimeout, TransactionConflict
 
 
 class Settling:
@@ -57,17 +57,20 @@ class Settling:
                 await self._refused(each, error)
         return left, trouble
 
-    def within_reason(self, kept: Sequence[Ended], *, hopeless: bool, uncertain: bool, now: float) -> list[Ended]:
-        """Those to be tried again, and the others dropped: whose lease ended a whole lease ago is another worker's."""
-        gone = [each for each in kept if hopeless or now > each.execution.expires + self._lease]
+    def within_reason(self, kept: Sequence[Ended], error: Exception, *, hopeless: bool, now: float) -> list[Ended]:
+        """Those to be tried again after *error*, and the others dropped.
+
+        A database that is away is so for all: however long that takes, nobody else has their runs. When the transaction
+        alone failed, those go whose lease ended a whole lease ago, for one of them may be what keeps the others.
+        """
+        alone = isinstance(error, StatementTimeout | TransactionConflict)
+        gone = [each for each in kept if hopeless or (alone and now > each.execution.expires + self._lease)]
         self.drop(gone)
-        if gone:
-            kept = (
-                [] if len(gone) == len(kept) else [each for each in kept if now <= each.execution.expires + self._lease]
-            )
-        for each in kept:
+        uncertain = bool(getattr(error, "outcome_unknown", False))
+        left = [each for each in kept if each not in gone] if gone else list(kept)
+        for each in left:
             each.uncertain = each.uncertain or uncertain
-        return list(kept)
+        return left
 
     def drop(self, ended: Sequence[Ended]) -> None:
         """They cannot be stored."""

@@ -11,10 +11,7 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
 from orchestrator.sql.errors import DatabaseUrlError
-from orchestrator.sql.url import POSTGRES_SCHEMES, without_password
-
-#: The schema of the wire tables.
-DEFAULT_SCHEMA = "workflow"
+from orchestrator.sql.url import DEFAULT_SCHEMA, POSTGRES_SCHEMES, without_password
 
 _EXAMPLE = "use postgresql://user@host:5432/database?schema=workflow"
 
