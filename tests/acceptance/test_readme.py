@@ -65,9 +65,22 @@ def test_a_bad_tenant_of_the_service_stops_the_start(weather: Path) -> None:
     assert "read the temperature" not in run.stderr
 
 
+def test_the_intent_succeeds_and_is_listed(tmp_path: Path) -> None:
+    """The second example is a whole program; the command below it finds the run, and a second start does nothing."""
+    (tmp_path / "intent.py").write_text(BLOCKS[1], encoding="utf-8")
+
+    first, second = (_python(tmp_path, "intent.py") for _ in range(2))
+    listed = _python(tmp_path, "-m", "orchestrator", "inbox", "--url", "sqlite://shop.db", "list")
+
+    assert (first.returncode, first.stdout, first.stderr) == (0, "succeeded\n", "")
+    assert second.stdout == "succeeded\n"
+    assert listed.returncode == 0, listed.stderr
+    assert listed.stdout.count("shop.receipt.v1") == 1
+
+
 def test_the_call_returns_what_the_readme_says(tmp_path: Path) -> None:
-    """The second example is a whole program."""
-    (tmp_path / "call.py").write_text(BLOCKS[1], encoding="utf-8")
+    """The third example is a whole program."""
+    (tmp_path / "call.py").write_text(BLOCKS[2], encoding="utf-8")
 
     ran = _python(tmp_path, "call.py")
 
