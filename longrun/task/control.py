@@ -11,6 +11,8 @@ def pause(unit: Unit, dispatcher: Dispatcher, reason: str) -> bool:
     if unit.over or unit.paused is not None:
         return False
     unit.paused = reason
+    if unit.again == "at once":
+        unit.again = "when resumed"
     if unit.phase != "running":
         dispatcher.drop(unit)
         unit.move("paused")
@@ -22,6 +24,8 @@ def resume(unit: Unit, dispatcher: Dispatcher, now: float) -> list[Event] | None
     if unit.paused is None or unit.over:
         return None
     unit.paused = None
+    if unit.again == "when resumed":
+        unit.again = "at once"
     if unit.phase != "paused":
         return []
     events = resumed(unit, now)
@@ -35,17 +39,19 @@ def trigger(unit: Unit, dispatcher: Dispatcher, now: float) -> None:
     A wait before a retry is cut short. A paused unit runs once and stays paused.
     """
     if unit.phase == "running":
-        unit.again = True
+        unit.again = "at once"
     elif unit.phase != "queued":
         _at_once(unit, dispatcher, now)
 
 
 def landed(unit: Unit, dispatcher: Dispatcher, now: float) -> None:
     """The attempt of *unit* has ended and it goes on: at its next due time, at once if that was asked, or not yet."""
-    if unit.again:
-        unit.again = False
+    again, unit.again = unit.again, "no"
+    if again == "at once":
         _at_once(unit, dispatcher, now)
     elif unit.paused is not None:
+        if again == "when resumed":
+            unit.extra, unit.due = unit.extra or unit.run is None, now
         unit.move("paused")
     else:
         dispatcher.put(unit, unit.due)

@@ -20,6 +20,9 @@ UnitPhase: TypeAlias = Literal[
     "waiting", "queued", "running", "retrying", "paused", "finished", "failed", "stopped"
 ]  # fmt: skip
 
+#: Whether a run was ordered during the one in flight: it comes right behind that, or once the unit is resumed.
+Again: TypeAlias = Literal["no", "at once", "when resumed"]
+
 #: The transition table: what may follow each phase.
 TRANSITIONS: Mapping[UnitPhase, frozenset[UnitPhase]] = {
     "waiting": frozenset({"queued", "waiting", "paused", "stopped"}),
@@ -103,7 +106,7 @@ class Unit:
         self.last_succeeded: float | None = None
         #: What is to become of it once the run in flight has ended: paused, run once more, or forgotten.
         self.paused: str | None = None
-        self.again = False
+        self.again: Again = "no"
         self.removed = False
 
     @property

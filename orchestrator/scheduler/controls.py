@@ -1,6 +1,6 @@
 """Controls: pause, resume, run now, kill - for one worker, those of a tenant, those of a spec, or all."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 
 from longrun import Runner, RunnerError, RunnerStatistics, TaskState
 from orchestrator.contracts.errors import ContractError
@@ -22,17 +22,26 @@ class Controls:
     when no worker matches.
     """
 
-    def __init__(self, plan: Plan, runner: Runner) -> None:
+    def __init__(self, plan: Plan, runner: Runner, aside: MutableMapping[str, str]) -> None:
         self._plan = plan
         self._runner = runner
+        #: The workers of tenants in quarantine that will be paused when they are back, with the reason.
+        self._aside = aside
 
     def pause(self, workers: str, reason: str = "paused by an operator") -> int:
         """No new run starts; those in flight end by themselves. One that is paused already keeps its reason."""
         return sum(self._runner.pause(name, reason) for name in self._names(workers))
 
     def resume(self, workers: str) -> int:
-        """Paused workers go on with their grid; points that passed meanwhile are counted as skipped."""
-        return sum(self._runner.resume(name) for name in self._names(workers))
+        """Paused workers go on with their grid; points that passed meanwhile are counted as skipped.
+
+        Those of tenants in quarantine will not be paused when they are back.
+        """
+        waiting = [name for name in self._candidates(workers, self._aside) if name in self._aside]
+        for name in waiting:
+            del self._aside[name]
+        names = self._matching(workers) if waiting else self._names(workers)
+        return len(waiting) + sum(self._runner.resume(name) for name in names)
 
     def trigger(self, workers: str) -> int:
         """Run now, or once more right after the run in flight; the grid stays as it is.
@@ -70,7 +79,7 @@ class Controls:
         return self._runner.statistics()
 
     def _names(self, workers: str) -> list[str]:
-        names = [name for name in self._candidates(workers) if name in self._runner]
+        names = self._matching(workers)
         if not names:
             raise ControlError(
                 f"no worker matches {workers!r}; give an id such as worker:poller:acme, with * for any resource or "
@@ -78,7 +87,10 @@ class Controls:
             )
         return names
 
-    def _candidates(self, workers: str) -> list[str]:
+    def _matching(self, workers: str) -> list[str]:
+        return [name for name in self._candidates(workers, self._runner) if name in self._runner]
+
+    def _candidates(self, workers: str, among: Iterable[str]) -> list[str]:
         phase, _, rest = workers.partition(":")
         resource, tenanted, tenant = rest.partition(":")
         if phase != "worker":
@@ -91,4 +103,4 @@ class Controls:
         wanted = {d.spec.resource for d in declared if d.per_tenant or not tenanted}
         # Two modules may declare one resource, one for its tenants and one for nobody: the latter has no tenant part.
         parts = 3 if tenanted else 2
-        return [name for name in self._runner if len(at := name.split(":", 2)) >= parts and at[1] in wanted]
+        return [name for name in among if len(at := name.split(":", 2)) >= parts and at[1] in wanted]

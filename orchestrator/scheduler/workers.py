@@ -50,6 +50,7 @@ class Workers:
         self._tasks = Tasks(gates, splay=policy.splay, once=once, per_tenant=policy.max_running_per_tenant)
         self._count = 0
         self._leaving: dict[str, anyio.Event] = {}
+        self._paused: dict[str, str] = {}
         self._died: list[PreflightFailure] = []
         self._aside: TaskGroup | None = None
         self._over = False
@@ -96,7 +97,7 @@ class Workers:
     @property
     def controls(self) -> Controls:
         """What an operator may ask of single workers."""
-        return Controls(self._plan, self._runner)
+        return Controls(self._plan, self._runner, self._paused)
 
     def stop(self, reason: str) -> None:
         """Drain: no new run and no new tenant; runs in flight may end."""
@@ -152,7 +153,7 @@ class Workers:
             self._died.append(failure)
             self.stop(f"{failure.id} failed")
         else:
-            self._remove(tenant)
+            self._remove(tenant, for_good=False)
             if not self._count:
                 self._died.append(failure)
                 self.stop(f"{failure.id} failed, and no other worker is left")
@@ -214,13 +215,22 @@ class Workers:
     def _add(self, unit: Unit) -> None:
         self._runner.add(self._tasks.task(unit))
         self._count += 1
+        if self._paused:  # what an operator has paused stays so when its tenant comes back from quarantine
+            reason = self._paused.pop(unit.name, None)
+            if reason is not None:
+                self._runner.pause(unit.name, reason)
 
-    def _remove(self, tenant: Tenant) -> None:
+    def _remove(self, tenant: Tenant, *, for_good: bool = True) -> None:
         module, text = tenant
         for declared in self._plan.declarations("worker", module):
             name = declared.name(text)
             if not declared.per_tenant or name not in self._runner or _tenant(self._unit(name)) != tenant:
+                if for_good:
+                    self._paused.pop(name, None)
                 continue
+            reason = None if for_good else self._runner.state_of(name).paused
+            if reason is not None:
+                self._paused[name] = reason
             if self._runner.remove(name):
                 self._count -= 1
             if name in self._runner:  # its run in flight was cancelled and is on its way out

@@ -180,6 +180,28 @@ async def test_a_triggered_task_that_is_paused_before_it_starts_loses_no_point(
     assert events.of(TicksSkipped) == []
 
 
+async def test_a_pause_after_a_trigger_holds_the_run_back_that_was_to_follow_the_one_in_flight(
+    going: Going, events: RecordingListener
+) -> None:
+    """It comes with the resume, early or late, on top of the grid."""
+    work, begun = Script(4.0), anyio.current_time()
+
+    async with going(Task.every("poll", 100, work), listeners=[events]) as runner:
+        await anyio.sleep(1)
+        runner.trigger("poll")
+        runner.pause("poll")
+        await anyio.sleep(9)
+        runner.resume("poll")
+        await anyio.sleep_until(begun + 11)
+        runner.trigger("poll")
+        runner.pause("poll")
+        runner.resume("poll")
+        await anyio.sleep_until(begun + 101)
+
+    assert instants(work, begun) == [0, 10, 14, 100]
+    assert events.of(TicksSkipped) == []
+
+
 async def test_a_closed_gate_is_not_passed_by_a_trigger(going: Going) -> None:
     """The other side has asked for calm, whoever is in a hurry here."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, example, event, given, settings
 from hypothesis import strategies as st
 
 from longrun.testing import run_virtual
@@ -167,7 +167,17 @@ def matches(selector: str, name: str) -> bool:
     return all(want in ("*", part) for want, part in zip(wanted, parts, strict=False))
 
 
+#: Both triggers come before the work of the first has begun, and the pause comes in its midst.
+PAUSED_LATER = [
+    (("add", "a"), 0.0),
+    (("trigger", "worker:*"), 0.0),
+    (("trigger", "worker:*"), 1.5),
+    (("pause", "worker:*"), 1.0),
+]
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@example(steps=PAUSED_LATER, slots=1000, per_tenant=None)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, slots=st.sampled_from([1000, 3]), per_tenant=st.sampled_from([None, 1]))
 @pytest.mark.slow

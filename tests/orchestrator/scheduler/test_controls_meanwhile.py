@@ -127,7 +127,7 @@ async def test_a_tenant_that_is_removed_while_its_run_is_killed_leaves_once(lab)
 
 
 async def test_a_paused_unit_of_a_tenant_that_fails_leaves_with_its_tenant(lab):
-    """Quarantine stops all units of the tenant, also those that rest; there is nothing left to resume."""
+    """Quarantine stops all units of the tenant, also those that rest; a resume means it for when they are back."""
 
     async def scan(tenant: str) -> None:
         if tenant == "bad" and 9 < anyio.current_time() < 11:
@@ -141,7 +141,7 @@ async def test_a_paused_unit_of_a_tenant_that_fails_leaves_with_its_tenant(lab):
         await anyio.sleep(5)
         scheduler.controls.pause("worker:poll:*")
         await anyio.sleep(10)
-        assert scheduler.controls.resume("worker:poll:*") == 1
+        assert scheduler.controls.resume("worker:poll:*") == 2
 
     outcome = await lab.run_for(28, scheduler, script)
 
@@ -246,3 +246,35 @@ async def test_state_tells_of_every_worker_and_of_one(lab):
             controls.state_of("worker:poll:nobody")
 
     await lab.run_for(18, scheduler, script)
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "removed", "resumed"])
+async def test_a_pause_outlives_a_quarantine_but_not_the_tenant(lab, meanwhile):
+    """One of the tenant's workers fails for good while another one is paused; later the tenant is back."""
+
+    async def behave(tenant: str) -> None:
+        if tenant == "a" and 15 < anyio.current_time() < 25:
+            raise PermanentFailure("revoked")
+
+    feed, sync, seen = lab.Feed(), lab.Work(), []
+    specs = WorkerSpec("sync", 10, sync), WorkerSpec("poll", 10, lab.Work(behave))
+    scheduler = lab.scheduler(lab.Shops(*specs, tenants=("a", "b"), changes=feed), splay=False)
+
+    async def script() -> None:
+        await anyio.sleep(15)
+        scheduler.controls.pause("worker:sync:a", "maintenance")
+        await anyio.sleep(10)
+        assert "worker:sync:a" not in scheduler.controls.state()
+        if meanwhile == "removed":
+            feed.remove("a")
+            await anyio.sleep(1)
+            feed.add("a")
+        elif meanwhile == "resumed":
+            assert scheduler.controls.resume("worker:*:a") == 1
+        await anyio.sleep(400)
+        seen.append(scheduler.controls.state_of("worker:sync:a").paused)
+
+    await lab.run_for(450, scheduler, script)
+
+    assert seen == ["maintenance" if meanwhile == "nothing" else None]
+    assert (len(sync.of("a")) == 2) is (meanwhile == "nothing")
