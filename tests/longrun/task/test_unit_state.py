@@ -34,7 +34,7 @@ def test_a_new_unit_waits_and_has_nothing_behind_it() -> None:
     assert said(state) == ("job", "waiting", 0, 0, 0, 0, None, None, 0.0, None, None, None)
     assert (state.late, state.stuck, state.paused) == (False, False, None)
     assert (one.name, one.over) == ("job", False)
-    assert (one.tick, one.anchor, one.grid_due, one.again, one.removed) == (-1, 0.0, 0.0, False, False)
+    assert (one.tick, one.anchor, one.grid_due, one.again, one.removed) == (-1, 0.0, 0.0, "no", False)
     assert (one.run, one.flight, one.trouble) == (None, None, None)
 
 

@@ -170,8 +170,8 @@ async def test_outcomes_outlive_an_outage_of_the_database(inbox, database, polle
     assert "inbox.poll_failed" in caplog.text
 
 
-async def test_an_outage_longer_than_two_leases_drops_outcomes_loudly(inbox, database, poller_of, during, caplog):
-    """Somebody else has done the work by then."""
+async def test_a_poller_that_ends_in_an_outage_drops_outcomes_loudly(inbox, database, poller_of, during, caplog):
+    """Until then it kept them; now the lease brings the run to another worker."""
 
     async def work(run):
         database.down = True
