@@ -23,14 +23,16 @@ check: $(READY) ## everything that CI checks but the tests
 	$(BIN)/mypy
 	$(BIN)/pyright
 
-bench: $(READY) $(PEERS)/.ready ## our calls and our scheduler beside the peers', and the cost of starting
+bench: $(READY) $(PEERS)/.ready ## our calls, scheduler and inbox beside the peers', and the cost of starting
 	$(BIN)/python -m benchmarks.startup
 	$(PEERS)/bin/python -m benchmarks.resilience
 	$(PEERS)/bin/python -m benchmarks.scheduler
+	$(PEERS)/bin/python -m benchmarks.inbox
 
-$(PEERS)/.ready: benchmarks/requirements.txt benchmarks/requirements-apscheduler4.txt
+$(PEERS)/.ready: benchmarks/requirements.txt benchmarks/requirements-apscheduler4.txt benchmarks/inbox/requirements.txt
 	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		-r benchmarks/requirements.txt -r benchmarks/inbox/requirements.txt
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
 		--target $(PEERS)/apscheduler4 -r benchmarks/requirements-apscheduler4.txt
 	@touch $@

@@ -1,0 +1,1 @@
+"""What the inbox costs: draining, submitting, waking up, growing; ours beside other queues and beside bare SQL."""
