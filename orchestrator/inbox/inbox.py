@@ -21,7 +21,7 @@ from orchestrator.inbox.store.records import Event, NewRun, Page, RunRecord, Sta
 from orchestrator.inbox.store.sqlite.store import SqliteStore
 from orchestrator.inbox.submission import Submissions, Submitted
 from orchestrator.inbox.tables import BATTERY, Migrations, explained, migrations
-from orchestrator.inbox.wire import PAYLOAD_LIMIT
+from orchestrator.inbox.wire import PAYLOAD_LIMIT, is_text
 from orchestrator.sql import dialect_of, open_database, schema_of
 
 __all__ = ["BATTERY", "Inbox"]
@@ -29,6 +29,8 @@ __all__ = ["BATTERY", "Inbox"]
 if TYPE_CHECKING:
     from orchestrator.inbox.schedules.builder import ScheduleBuilder
     from orchestrator.inbox.schedules.schedules import Schedules
+    from orchestrator.inbox.worker.handlers import Handlers
+    from orchestrator.inbox.worker.poller import Poller
 
 T = TypeVar("T")
 
@@ -126,6 +128,31 @@ class Inbox:
                 await inbox.migrate()
             yield inbox
 
+    def poller(
+        self,
+        handlers: "Handlers",
+        *,
+        worker_id: str | None = None,
+        lease: float = 30.0,
+        poll_interval: float = 2.0,
+        prefixes: Sequence[str] | None = None,
+        concurrency: int = 10,
+        drain: float = 10.0,
+    ) -> "Poller":
+        """A :class:`Poller` on this inbox."""
+        from orchestrator.inbox.worker.poller import Poller  # producers need none
+
+        return Poller(
+            self,
+            handlers,
+            worker_id=worker_id,
+            lease=lease,
+            poll_interval=poll_interval,
+            prefixes=prefixes,
+            concurrency=concurrency,
+            drain=drain,
+        )
+
     async def migrate(self) -> None:
         """Bring the tables to the version of this code; safe on a simple-workflow database, drops no data."""
         await self.database.migrate(BATTERY, self.store.steps)
@@ -167,7 +194,7 @@ class Inbox:
         try:
             return Submitted.of(await self._submissions(run))
         except Exception as error:
-            await self._explain(error)
+            await self.explain(error)
             raise
 
     async def submit_many(self, intents: Sequence[Intent]) -> Sequence[Submitted]:
@@ -178,7 +205,7 @@ class Inbox:
         try:
             stored = await self._submissions.many(runs)
         except Exception as error:
-            await self._explain(error)
+            await self.explain(error)
             raise
         return [Submitted.of(each) for each in stored]
 
@@ -266,7 +293,7 @@ class Inbox:
         try:
             return await self.purging(older_than, states, batch)
         except Exception as error:
-            await self._explain(error)
+            await self.explain(error)
             raise
 
     async def get(self, run_id: str) -> RunRecord:
@@ -285,6 +312,9 @@ class Inbox:
         """Runs, newest first; ``Page.next`` is the *cursor* of the page behind it. Raises InvalidQuery."""
         if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LARGEST_PAGE:
             raise InvalidQuery(f"limit is {limit!r}; give a whole number from 1 to {LARGEST_PAGE}")
+        for name, text in (("type", type), ("idempotency_key", idempotency_key), ("cursor", cursor)):
+            if text is not None and not is_text(text):
+                raise InvalidQuery(f"{name} is {text!r}; give a text without NUL and lone surrogates, or leave it out")
         try:
             wanted = None if state is None else State(state)
         except ValueError:
@@ -348,17 +378,18 @@ class Inbox:
         try:
             return await self.database.transaction(work)
         except Exception as error:
-            await self._explain(error)
+            await self.explain(error)
             raise
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
         try:
             return await self.database.read(work)
         except Exception as error:
-            await self._explain(error)
+            await self.explain(error)
             raise
 
-    async def _explain(self, error: Exception) -> None:
+    async def explain(self, error: Exception) -> None:
+        """Raise SchemaOlder or SchemaNewer when that is why a statement failed with *error*."""
         said = error.__cause__ if isinstance(error.__cause__, Exception) else error
         explanation = await explained(said, self.database, len(self.store.steps))
         if explanation is not None:

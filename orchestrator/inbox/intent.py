@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from orchestrator.inbox.errors import InvalidIntent
 from orchestrator.inbox.store.records import ACTIVE
-from orchestrator.inbox.wire import PAYLOAD_LIMIT, encode
+from orchestrator.inbox.wire import PAYLOAD_LIMIT, encode, is_text
 
 #: The longest delay, in seconds: a hundred years.
 LONGEST_DELAY = 100 * 366 * 86400.0
@@ -69,7 +69,7 @@ def _check_key(where: str, key: object, unique: object) -> None:
         if unique:
             raise InvalidIntent(f"{where}: unique is True without an idempotency_key; say with one what is unique")
         return
-    if not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY or "\0" in key or not _unicode(key):
+    if not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY or not is_text(key):
         raise InvalidIntent(
             f"{where}: idempotency_key is {key!r:.600}; give 1 to {LONGEST_KEY} characters without NUL, or leave it out"
         )
@@ -100,11 +100,3 @@ def _check_times(where: str, delay: object, run_at: object) -> None:
 
 def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

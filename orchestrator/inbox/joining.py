@@ -54,10 +54,11 @@ def sqlite(given: object) -> Iterator[Connection]:
     try:
         yield cast("Connection", connection)
     except BaseException:
-        connection.execute("ROLLBACK TO orchestrator_inbox")
+        if found.in_transaction:  # else SQLite has rolled back everything by itself, as when the disk is full
+            connection.execute("ROLLBACK TO orchestrator_inbox")
+            connection.execute("RELEASE orchestrator_inbox")
         raise
-    finally:
-        connection.execute("RELEASE orchestrator_inbox")
+    connection.execute("RELEASE orchestrator_inbox")
 
 
 @contextmanager
@@ -148,10 +149,14 @@ def after_commit(given: object, call: Callable[[], None]) -> bool:
 
 
 def _called(session: Any) -> None:  # noqa: ANN401 - a session of SQLAlchemy
+    if session.in_nested_transaction():  # the end of a savepoint: nobody can see the intent yet
+        return
     calls, session.info[after_commit][:] = list(session.info[after_commit]), []
     for call in calls:
         call()
 
 
 def _forgotten(session: Any) -> None:  # noqa: ANN401 - as above
+    if session.in_nested_transaction():  # what was before the savepoint is still to come; a call too many does no harm
+        return
     session.info[after_commit].clear()

@@ -61,6 +61,14 @@ def error_text(error: BaseException) -> str:
     return storable(text)
 
 
+def is_text(value: object) -> bool:
+    """Whether *value* is a text that every database can hold."""
+    try:
+        return isinstance(value, str) and b"\0" not in value.encode()
+    except UnicodeEncodeError:
+        return False
+
+
 def storable(text: str) -> str:
     """*text* without what a database cannot store, and no longer than is useful."""
     clean = text.replace("\0", "").encode("utf-8", "replace").decode()
@@ -69,7 +77,7 @@ def storable(text: str) -> str:
 
 def to_text(time: datetime) -> str:
     """UTC text with microseconds. It sorts among the ``datetime('now')`` texts of other programs."""
-    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")  # four digits of every year
 
 
 def from_text(text: str) -> datetime:

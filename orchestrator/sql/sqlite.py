@@ -1,5 +1,6 @@
 """One SQLite file as the service's database."""
 
+import errno
 import os
 import sqlite3
 import time
@@ -164,10 +165,18 @@ def _open(stack: ExitStack, where: str, exclusive: bool, busy_timeout: float) ->
         )
         try:
             _prepare(connection, path, busy_timeout)
-        except BaseException:
+        except BaseException as error:
             connection.close()
+            if path is not None and _refuses_writes(path, error):
+                raise OSError(errno.EROFS, "the file or its folder cannot be written to") from error
             raise
         return connection
+
+
+def _refuses_writes(path: Path, error: BaseException) -> bool:
+    # SQLite only says that it cannot open it: it means the log beside it.
+    cannot_open = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN
+    return cannot_open and path.is_file() and not all(os.access(part, os.W_OK) for part in (path, path.parent))
 
 
 def _prepare(connection: sqlite3.Connection, path: Path | None, busy_timeout: float) -> None:

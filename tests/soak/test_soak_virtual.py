@@ -49,6 +49,7 @@ HAPPENED = {
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.slow
 def test_an_hour_of_a_small_service_in_a_bad_world(backend):
     """No overlap, no lost unit, no run of a removed tenant or paused worker, counts that agree, nothing that grows."""
     world = World(size=20, seed=1)

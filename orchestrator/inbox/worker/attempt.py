@@ -35,6 +35,8 @@ class Attempts:
             execution.payload = execution.route.read(execution.claimed.payload)
         except Unreadable as unreadable:
             return self._unreadable(execution, unreadable)
+        except Exception as mistake:  # noqa: BLE001 - of a model's own checks, which are the handler's code
+            return self.ended(execution, mistake)
         current_run.set(execution)
         scope = execution.scope = self._new_scope(shield=True)
         if execution.stopped is not None:

@@ -20,7 +20,7 @@ from orchestrator.inbox.worker.backoff import Backoff
 from orchestrator.inbox.worker.execution import Desk, Execution
 from orchestrator.inbox.worker.executions import Ended, Executions
 from orchestrator.inbox.worker.news import News
-from orchestrator.inbox.worker.round import Done, Round
+from orchestrator.inbox.worker.round import SWEEP_BATCH, Done, Round
 from orchestrator.inbox.worker.routes import Routes
 from orchestrator.inbox.worker.settling import Settling
 from orchestrator.inbox.worker.statistics import Statistics
@@ -140,6 +140,7 @@ class Engine:
                 self._progress()
             if self._closing:
                 self._close(now)
+            await anyio.lowlevel.checkpoint_if_cancelled()  # a round is shielded, and there may always be another
             await self._gather()
             work = self._next_round(now)
             if work is not None:
@@ -278,19 +279,22 @@ class Engine:
                 self._claimed(work.request, done.turn.claimed, now)
 
     def _follow_up(self, work: Round, done: Done, now: float) -> None:
-        if self.news is not None:
+        if self.news is not None and work.request is not None:  # who has not looked has seen nothing
             self.news.pulse = done.pulse
         if work.register:
             self._routes.registered = True
         if done.swept is not None:
-            self._sweep_at = now + SWEEP_INTERVAL
+            full = done.swept.returned + done.swept.exhausted >= SWEEP_BATCH
+            self._sweep_at = now if full else now + SWEEP_INTERVAL
             if done.swept.returned or done.swept.exhausted:
                 self._hungry = self._hungry or bool(done.swept.returned)
                 told = (done.swept.returned, done.swept.exhausted)
                 self._logger.warning("inbox.leases_expired: %d returned, %d failed", *told)
         if done.promoted is not None:
             next_in = done.promoted.next_in
-            self._promote_at = math.inf if next_in is None else now + max(next_in, PROMOTE_AGAIN)
+            # What other processes put off rings here for nobody, and a poller with a backlog never looks by itself.
+            soon = self._poll_interval if next_in is None else min(next_in, self._poll_interval)
+            self._promote_at = now + max(soon, PROMOTE_AGAIN)
             if done.promoted.count:
                 self._hungry = True
         for each in work.ended:
@@ -312,7 +316,11 @@ class Engine:
         expires = now + self._lease
         taken = []
         find, desk, counted = self._routes.find, self._desk, self._statistics.claimed
+        held = {execution.id for execution in self._executions.held}
         for run in claimed:
+            if run.hold.run_id in held and self._executions.goes_on(run.hold, expires):
+                self._limits.ended(run.type)  # it was counted when it was claimed the first time
+                continue
             route = find(run.type)
             if route is None:
                 self._exclude(run, expires)
@@ -339,7 +347,7 @@ class Engine:
         if work.request is not None:
             self._hungry = True
         kept = list(work.ended)
-        if kept and not isinstance(error, SqlError):  # one of them, perhaps, is what the database does not take
+        if kept and not (isinstance(error, SqlError) and self._settling.is_for_all(kept, error)):
             kept, trouble = await self._settling.apart(kept)
             if trouble is None:
                 return

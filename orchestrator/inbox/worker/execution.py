@@ -43,7 +43,7 @@ class Execution:
     __slots__ = (
         "_checkpoint", "_desk", "_logger", "claimed", "consult", "coroutine", "deadline", "done", "expires", "handle",
         "last_progress", "limit", "note", "nudges", "payload", "reason", "route", "scope", "started", "stopped",
-        "stopped_at", "tried_at", "waited", "watch",
+        "stopped_at", "told", "tried_at", "waited", "watch",
     )  # fmt: skip
 
     def __init__(self, claimed: Claimed, route: Route, expires: float, desk: Desk) -> None:
@@ -63,6 +63,8 @@ class Execution:
         self.reason = ""
         self.done = False
         """What became of it is known; what its handler may still do counts for nothing."""
+        self.told = False
+        """Its handler was told that the run is not its own any more; what it does then is no outcome."""
         self.started = -math.inf
         self.limit = math.inf
         self.deadline = math.inf

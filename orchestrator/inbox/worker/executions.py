@@ -1,5 +1,6 @@
 """The runs that this worker holds: those that wait for a slot, those whose handler works, and what became of them."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from anyio.abc import TaskGroup
 
 from longrun.task.spawn import Spawner, spawner
 from longrun.task.stack import stack_of
-from orchestrator.inbox.store.records import Outcome, Released
+from orchestrator.inbox.store.records import Hold, Outcome, Released
 from orchestrator.inbox.worker.attempt import Attempts
 from orchestrator.inbox.worker.execution import Execution, StopReason
 from orchestrator.inbox.worker.limits import Limits
@@ -74,6 +75,23 @@ class Executions:
             self.waiting.append(execution)
         self._start()
 
+    def goes_on(self, hold: Hold, expires: float) -> bool:
+        """Whether the run of *hold*, which was just claimed, is at work here under that very hold.
+
+        Claims are not waited for: a server that crashed forgot one of ours, and gave us the same again. What is at work
+        under an older one is stopped, so that no run is at work twice.
+        """
+        for execution in tuple(self.held):
+            if execution.id != hold.run_id:
+                continue
+            if execution.hold == hold and execution.stopped is None:
+                del self.held[execution]
+                self.held[execution] = None  # the last to end
+                execution.expires, execution.tried_at = expires, math.inf
+                return True
+            self.stop(execution, "lost", "its lease ended, and this worker has claimed its run again")
+        return False
+
     def give_back(self, executions: Iterable[Execution]) -> None:
         """Release these of the waiting ones, untouched."""
         for execution in tuple(executions):
@@ -120,6 +138,8 @@ class Executions:
         outcome: Outcome | None = Released()
         try:
             outcome = await self._attempts(execution)
+            if execution.told and outcome is not None:
+                outcome = Released()  # refused, unless the lease is ours after all: then the run is to be done
         finally:  # also when the process is asked to end from within a handler
             if watched or execution.stopped is not None:
                 self.forget(execution)

@@ -40,7 +40,7 @@ def reader(model: object, type_: str) -> Read:
         except ValidationError as error:
             found = error.errors(include_url=False, include_context=False, include_input=False)
             if found and found[0]["type"] == "json_invalid":
-                return _plain(stored)  # which says so
+                _plain(stored)  # which says so in the words of all payloads
             named = "; ".join(
                 f"{'.'.join(map(str, each['loc'])) or 'the payload'}: {each['msg']}" for each in found[:_NAMED]
             )

@@ -15,6 +15,7 @@ from longrun.clock import reader as clock_of
 from longrun.failure.classify import classify as baseline
 from orchestrator.inbox.errors import InboxError, InvalidHandler
 from orchestrator.inbox.inbox import Inbox
+from orchestrator.inbox.wire import is_text
 from orchestrator.inbox.worker.attempt import Attempts
 from orchestrator.inbox.worker.checkpoints import HeldCheckpoint
 from orchestrator.inbox.worker.engine import Engine, Mode
@@ -63,6 +64,8 @@ class Poller:
         logger: logging.Logger | None = None,
     ) -> None:
         _check(handlers, lease=lease, poll_interval=poll_interval, concurrency=concurrency, drain=drain)
+        if worker_id is not None and not is_text(worker_id):
+            raise ValueError(f"Poller: worker_id is {worker_id!r}; give a text without NUL, such as host-pid")
         self.worker_id = worker_id or f"{socket.gethostname()}-{os.getpid()}"
         self.logger = logger or logging.getLogger("orchestrator.inbox")
         self.statistics = Statistics()
@@ -166,6 +169,7 @@ class Poller:
         finally:
             self._executions = self._renewals = self._engine = self._looks = None
         if engine.failure is not None:
+            await self._inbox.explain(engine.failure)
             raise engine.failure
         return engine.count
 

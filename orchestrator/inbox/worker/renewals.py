@@ -97,6 +97,7 @@ class Renewals:
         renewed_at = self._now()
         renewal = await self._heartbeat([execution], audit=True)
         if renewal.lost or renewal.cancelled:
+            execution.told = True
             hold = execution.hold
             raise LeaseLost(hold.run_id, hold.worker, hold.fence)
         self._renewed(execution, renewed_at)
@@ -104,10 +105,12 @@ class Renewals:
     async def is_cancelled(self, execution: Execution) -> bool:
         """Whether the run is cancelled or another worker's. Raises SqlError."""
         if execution.stopped in ("cancelled", "lost"):
+            execution.told = True
             return True
         renewed_at = self._now()
         renewal = await self._heartbeat([execution])
         if renewal.lost or renewal.cancelled:
+            execution.told = True
             return True
         self._renewed(execution, renewed_at)
         return False

@@ -14,6 +14,9 @@ from orchestrator.inbox.worker.round import Round
 from orchestrator.inbox.worker.statistics import Statistics
 from orchestrator.sql import SqlError, StatementTimeout, TransactionConflict
 
+#: What a lock on one row can bring about.
+_OF_A_ROW = (StatementTimeout, TransactionConflict)
+
 
 class Settling:
     """Counts and tells; *lease* in seconds."""
@@ -40,6 +43,10 @@ class Settling:
                 error = LeaseLost(hold.run_id, hold.worker, hold.fence)
                 execution.logger.warning("intent.outcome_refused: %s", error)
 
+    def is_for_all(self, ended: Sequence[Ended], error: SqlError) -> bool:
+        """Whether all of *ended* failed with *error*, and not one of them that the database, or a lock, holds up."""
+        return len(ended) == 1 or not isinstance(error, _OF_A_ROW)
+
     async def apart(self, ended: Sequence[Ended]) -> tuple[list[Ended], SqlError | None]:
         """Store each in a transaction of its own; one that the database does not take makes its run failed.
 
@@ -47,11 +54,13 @@ class Settling:
         """
         left: list[Ended] = []
         trouble: SqlError | None = None
-        for each in ended:
+        for place, each in enumerate(ended):
             try:
                 await self._store(each)
             except SqlError as error:
                 trouble = error
+                if not isinstance(error, _OF_A_ROW):  # the database is away: it is so for the others, too
+                    return [*left, *ended[place:]], trouble
                 left.append(each)
             except Exception as error:  # noqa: BLE001 - what the database says of this outcome
                 await self._refused(each, error)
@@ -63,13 +72,16 @@ class Settling:
         A database that is away is so for all: however long that takes, nobody else has their runs. When the transaction
         alone failed, those go whose lease ended a whole lease ago, for one of them may be what keeps the others.
         """
-        alone = isinstance(error, StatementTimeout | TransactionConflict)
-        gone = [each for each in kept if hopeless or (alone and now > each.execution.expires + self._lease)]
-        self.drop(gone)
+        alone = isinstance(error, _OF_A_ROW)
         uncertain = bool(getattr(error, "outcome_unknown", False))
-        left = [each for each in kept if each not in gone] if gone else list(kept)
-        for each in left:
-            each.uncertain = each.uncertain or uncertain
+        left, gone = [], []
+        for each in kept:
+            if hopeless or (alone and now > each.execution.expires + self._lease):
+                gone.append(each)
+            else:
+                each.uncertain = each.uncertain or uncertain
+                left.append(each)
+        self.drop(gone)
         return left
 
     def drop(self, ended: Sequence[Ended]) -> None:

@@ -189,8 +189,8 @@ class PostgresDatabase:
                     raise found from error
                 raise
             finally:
+                _roll_back(driver)  # should it have begun one by hand
                 if not driver.closed:
-                    _roll_back(driver)  # should it have begun one by hand
                     driver.autocommit = False
 
     def _migrate(self, battery: str, steps: Sequence[str]) -> None:

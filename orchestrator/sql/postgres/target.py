@@ -128,6 +128,10 @@ def _schema(options: list[tuple[str, str]], shown: str) -> str:
         checked_name(name, "the schema")
     except ValueError as error:
         raise DatabaseUrlError(f"the database URL {shown!r}: {error}", shown) from None
+    if "%" in name:  # where the driver's own marks begin, in each statement that names the schema
+        raise DatabaseUrlError(
+            f"the database URL {shown!r} names the schema {name!r}, with a percent sign; take another", shown
+        )
     if name.startswith("pg_") or name == "information_schema":
         raise DatabaseUrlError(
             f"the database URL {shown!r} names the server's own schema {name!r}; take another", shown

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from psycopg import Cursor
 from psycopg.rows import tuple_row
 
 from orchestrator.sql.postgres import native
@@ -32,7 +33,7 @@ def rows(connection: object, statement: str, values: Mapping[str, object]) -> li
     """Execute *statement*, prepared once per connection, and fetch all its rows."""
     if isinstance(connection, Adapted):
         return connection.rows(statement, values)
-    with native(connection).cursor(row_factory=tuple_row) as cursor:
+    with Cursor(native(connection), row_factory=tuple_row) as cursor:  # whatever its own are
         # The statements are the store's own constants; values travel as parameters.
         cursor.execute(_encoded(statement), values, prepare=True)
         return cursor.fetchall() if cursor.description else []
@@ -44,7 +45,7 @@ def settings(connection: object, statements: str) -> None:
         for statement in statements.split(";"):
             connection.rows(statement)
         return
-    with native(connection).cursor() as cursor:
+    with Cursor(native(connection)) as cursor:
         cursor.execute(_encoded(statements), prepare=False)
 
 

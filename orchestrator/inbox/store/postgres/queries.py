@@ -11,9 +11,14 @@ from orchestrator.inbox.machine import State
 from orchestrator.inbox.store.postgres.connection import rows
 from orchestrator.inbox.store.records import ACTIVE, Event, Page, RunRecord, Stats
 
-_COLUMNS = """
-id::text, type, payload::text, status, priority, run_at, idempotency_key, attempt, max_attempts, leased_by, lease_until,
-last_error, result::text, created_at, updated_at, fence, claims
+# Python has no infinity, and nothing before the year 1; other programs' rows may.
+_READABLE = "greatest('0001-01-01+00'::timestamptz, least({time}, '9999-12-31+00'::timestamptz))"
+_RUN_AT, _LEASE_UNTIL = _READABLE.format(time="run_at"), _READABLE.format(time="lease_until")
+
+_COLUMNS = f"""
+id::text, type, payload::text, status, priority, {_RUN_AT}, idempotency_key, attempt, max_attempts, leased_by,
+CASE WHEN lease_until IS NOT NULL THEN {_LEASE_UNTIL} END, last_error, result::text, created_at, updated_at, fence,
+claims
 """
 
 _ENDED_KEY = f"""
@@ -56,12 +61,12 @@ SELECT type, 'leased', count(*) FROM {s}workflow_run WHERE status = 'leased' GRO
 """
 
 _OLDEST = """
-SELECT least(
+SELECT {readable} FROM (SELECT least(
     (SELECT min(run_at) FROM {s}workflow_run
      WHERE status = 'pending' AND ready AND deleted_at IS NULL AND run_at <= {now}),
     (SELECT min(run_at) FROM {s}workflow_run
      WHERE status = 'pending' AND NOT ready AND deleted_at IS NULL AND run_at <= {now})
-)
+) AS run_at) oldest WHERE run_at IS NOT NULL
 """
 
 
@@ -71,7 +76,7 @@ class Queries:
     def __init__(self, place: str, now: str) -> None:
         self._run = f"{place}workflow_run"
         self._event = f"{place}workflow_event"
-        parts = {"s": place, "now": now, "active": ACTIVE, "ended_key": _ENDED_KEY}
+        parts = {"s": place, "now": now, "active": ACTIVE, "ended_key": _ENDED_KEY, "readable": _RUN_AT}
         self.cancel = _CANCEL.format(**parts)
         self.requeue = _REQUEUE.format(**parts)
         self._alive = _ALIVE.format(**parts)
@@ -144,8 +149,8 @@ class Queries:
         for type_, status, count in rows(connection, everything if ended else self._alive, {}):
             key = (type_, State(status))
             counts[key] = counts.get(key, 0) + count
-        ((oldest,),) = rows(connection, self._oldest, {})
-        return Stats(counts, None if oldest is None else _utc(oldest))
+        oldest = rows(connection, self._oldest, {})
+        return Stats(counts, _utc(oldest[0][0]) if oldest else None)
 
 
 def _record(row: tuple[Any, ...]) -> RunRecord:
@@ -179,7 +184,7 @@ def _utc(time: datetime) -> datetime:
 def _known(run_id: str) -> str:
     try:
         return str(UUID(run_id))
-    except ValueError:
+    except (ValueError, AttributeError, TypeError):  # whatever it is
         raise UnknownRun(run_id) from None
 
 

@@ -113,7 +113,7 @@ _CLAIM_EVENTS = """
     FROM claimed WHERE status = 'failed'"""
 _CLAIM_ROWS = """
 SELECT NULL::int[], id::text, fence, type, payload::text, attempt, max_attempts, status,
-    extract(epoch FROM {now} - run_at)::float8 FROM (
+    CASE WHEN isfinite(run_at) THEN extract(epoch FROM {now} - run_at)::float8 ELSE 0 END FROM (
     SELECT * FROM claimed r ORDER BY {order}
 ) r"""
 
@@ -252,7 +252,8 @@ WITH due AS MATERIALIZED (
 promoted AS (UPDATE {s}workflow_run r SET ready = true FROM due WHERE r.id = due.id RETURNING r.id)
 SELECT (SELECT count(*) FROM promoted)::int, (
     SELECT extract(epoch FROM r.run_at - {now})::float8 FROM {s}workflow_run r
-    WHERE r.status = 'pending' AND NOT r.ready AND r.id <> ALL (ARRAY(SELECT id FROM due)) ORDER BY r.run_at LIMIT 1
+    WHERE r.status = 'pending' AND NOT r.ready AND isfinite(r.run_at) AND r.id <> ALL (ARRAY(SELECT id FROM due))
+    ORDER BY r.run_at LIMIT 1
 )
 """
 
@@ -334,12 +335,13 @@ class Statements:
 
 
 def _texts() -> dict[str, str]:
-    refused = f"r.claims >= r.max_attempts + {CRASH_ALLOWANCE}"
+    # Taken from the one side and not added to the other, where the greatest number of all may stand.
+    refused = f"r.claims - {CRASH_ALLOWANCE} >= r.max_attempts"
     return {
         "refused": refused,
         "refusal": "format('claimed %%s times without an outcome, which is too often for max_attempts %%s; "
         "see what kills its workers, then retry it', r.claims, r.max_attempts)",
-        "exhausted": f"greatest(r.claims, r.attempt + 1) >= r.max_attempts + {CRASH_ALLOWANCE}",
+        "exhausted": f"greatest(r.claims, r.attempt + 1) - {CRASH_ALLOWANCE} >= r.max_attempts",
         "ended_key": f"CASE WHEN starts_with(r.idempotency_key, '{ACTIVE}') "
         "THEN r.idempotency_key || ':' || r.id ELSE r.idempotency_key END",
     }

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from psycopg.errors import UniqueViolation
+
 from orchestrator.contracts import Connection
 from orchestrator.inbox.errors import AlreadyFinished, InboxError
 from orchestrator.inbox.machine import EVENTS, TRANSITIONS, Move, State
@@ -33,6 +35,7 @@ from orchestrator.inbox.store.records import (
     Turn,
     ended,
 )
+from orchestrator.sql.postgres import native
 
 T = TypeVar("T")
 
@@ -187,7 +190,11 @@ class PostgresStore:
 
     def requeue(self, connection: Connection, run_id: str) -> None:
         """See :class:`Store`."""
-        self._by_operator(connection, run_id, Move.REQUEUE)
+        try:
+            with native(connection).transaction():
+                self._by_operator(connection, run_id, Move.REQUEUE)
+        except UniqueViolation:  # another run took the key meanwhile, which can be seen by now
+            self._by_operator(connection, run_id, Move.REQUEUE)
 
     def get(self, connection: Connection, run_id: str) -> RunRecord:
         """See :class:`Store`."""
@@ -236,7 +243,6 @@ class PostgresStore:
             runs = [run for run in runs if run.id not in new]
             if not runs:
                 return
-            settings(connection, PLANS)
             known = self._queries.by_key(connection, [run.stored_key for run in runs])
             found.update(
                 (run.id, Stored(known[run.stored_key], existed=True)) for run in runs if run.stored_key in known

@@ -6,7 +6,7 @@ from orchestrator.contracts import Connection, JsonValue, Row
 from orchestrator.inbox.errors import InvalidQuery, UnknownRun
 from orchestrator.inbox.machine import State
 from orchestrator.inbox.store.records import ACTIVE, Event, Page, RunRecord, Stats
-from orchestrator.inbox.wire import decode, from_text
+from orchestrator.inbox.wire import decode, from_text, is_text
 
 # As blobs, for another program may have stored text that is no UTF-8, and one such row must not hide the others.
 _COLUMNS = """
@@ -34,6 +34,8 @@ WHERE status = 'pending' AND ready = 0 AND deleted_at IS NULL AND run_at <= :now
 
 def get(connection: Connection, run_id: str) -> RunRecord:
     """The run. Raises UnknownRun."""
+    if not is_text(run_id):
+        raise UnknownRun(run_id)
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM workflow_run WHERE id = ? AND deleted_at IS NULL", (run_id,)
     ).fetchone()
@@ -69,6 +71,8 @@ def page(
 
 def events(connection: Connection, run_id: str) -> Sequence[Event]:
     """The history of the run, oldest first. Raises UnknownRun."""
+    if not is_text(run_id):
+        raise UnknownRun(run_id)
     rows = connection.execute(
         "SELECT id, workflow_id, event_type, CAST(data AS BLOB) AS data, created_at FROM workflow_event "
         "WHERE workflow_id = ? ORDER BY id",

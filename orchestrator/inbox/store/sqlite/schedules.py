@@ -137,11 +137,11 @@ class SqliteSchedules:
                     runs += self._fire(connection, fire, fire.next_run_at)
                 except (sqlite3.IntegrityError, sqlite3.DataError) as refused:
                     connection.execute("ROLLBACK TO orchestrator_schedule")
-                    error = str(refused)
-                else:
-                    continue
-                finally:
                     connection.execute("RELEASE orchestrator_schedule")
+                    error = str(refused)
+                else:  # any other error ends the whole transaction, and may have ended it already
+                    connection.execute("RELEASE orchestrator_schedule")
+                    continue
             parked[fire.schedule.id] = error
             self._park(connection, fire.schedule.id, error)
         return Advanced(runs, parked)

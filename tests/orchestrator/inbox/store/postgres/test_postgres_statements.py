@@ -144,7 +144,8 @@ class Counting(psycopg.Cursor):
 def test_an_intent_costs_a_share_of_a_statement(connect, store, monkeypatch):
     """One statement for a thousand submits; two round trips for a turn, its settings and itself."""
     monkeypatch.setattr(Counting, "executed", 0)
-    connection = connect(cursor_factory=Counting)
+    monkeypatch.setattr("orchestrator.inbox.store.postgres.connection.Cursor", Counting)
+    connection = connect()
 
     store.insert(connection, [new() for _ in range(1000)])
     submits, Counting.executed = Counting.executed, 0

@@ -23,8 +23,8 @@ class InlineDatabase:
 
     dialect = "sqlite"
 
-    def __init__(self):
-        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+    def __init__(self, path=":memory:"):
+        self.connection = sqlite3.connect(path, isolation_level=None)
         self.connection.row_factory = sqlite3.Row
         self.takes = lambda: 0.001
         self.down = False

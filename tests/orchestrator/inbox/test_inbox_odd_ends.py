@@ -1,8 +1,8 @@
-"""Defects that a review found: rows, models and connections that must not stop a worker or mislead a producer."""
+"""Rows, models and connections that must not stop a worker or mislead a producer."""
 
 import contextlib
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import anyio.lowlevel
 import psycopg
@@ -10,7 +10,8 @@ import pytest
 from pydantic import BaseModel, field_validator
 
 from orchestrator.inbox import Handlers, Inbox, Intent, InvalidQuery, Poller, State, UnknownRun
-from orchestrator.sql import SchemaOlder, open_database
+from orchestrator.inbox.store.schedules import Fire
+from orchestrator.sql import DatabaseUrlError, SchemaOlder
 
 pytestmark = pytest.mark.anyio
 
@@ -128,7 +129,7 @@ async def test_json_that_only_pydantic_refuses_is_not_passed_unchecked(tmp_path,
 
     assert seen == []
     assert run.state is State.FAILED
-    assert "surrogate" in run.last_error
+    assert "does not fit Named" in run.last_error
 
 
 async def test_poll_brings_back_all_expired_leases(inbox):
@@ -171,9 +172,11 @@ async def test_a_connection_with_cursors_of_its_own_is_joined(postgres_url, fact
         assert (await inbox.get(run_id)).state is State.PENDING
 
 
-async def test_a_schema_with_a_percent_sign_is_a_schema(postgres_url, anyio_backend):
-    """The driver's own marks begin with one."""
-    async with Inbox.open(f"{postgres_url}?schema=a%25sb%7Bc%7D") as inbox:
+async def test_a_schema_with_a_percent_sign_is_refused_at_once(postgres_url, anyio_backend):
+    """The driver's own marks begin with one; braces and quotes are as good as letters."""
+    with pytest.raises(DatabaseUrlError, match="percent"):
+        await Inbox.open(f"{postgres_url}?schema=a%25sb").__aenter__()
+    async with Inbox.open(f"{postgres_url}?schema=a%22b%7Bc%7D") as inbox:
         run_id = await inbox.submit("mail.v1", 1, idempotency_key="k")
         schedule = await inbox.schedule("mail.v1").cron("* * * * *").create()
         await Poller(inbox, Handlers().add("mail.v1", nothing)).poll()
@@ -198,40 +201,39 @@ async def test_an_id_that_no_run_can_have_is_unknown(inbox, text):
             await ask(text)
 
 
-async def test_a_full_disk_is_told_to_whoever_joins(tmp_path, anyio_backend):
-    """SQLite has rolled everything back by then, our savepoint as well."""
+async def test_what_ended_the_whole_transaction_is_told_to_whoever_joins(tmp_path, anyio_backend):
+    """SQLite rolls everything back when it is interrupted, or its disk is full: our savepoint is gone by then."""
     async with Inbox.open(f"sqlite://{tmp_path}/state.db") as inbox:
         with contextlib.closing(sqlite3.connect(tmp_path / "state.db")) as connection:
-            (pages,) = connection.execute("PRAGMA page_count").fetchone()
-            connection.execute(f"PRAGMA max_page_count = {pages}")
-            with pytest.raises(sqlite3.OperationalError, match="full"):
-                for _ in range(1000):
-                    inbox.submit_in(connection, "mail.v1", "x" * 1000)
+            connection.execute("BEGIN")
+            connection.execute("SELECT * FROM workflow_run").fetchall()
+            connection.set_progress_handler(lambda: 1, 100)
+            with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+                inbox.submit_many_in(connection, [Intent("mail.v1", 1)] * 100)
+
+            assert not connection.in_transaction
 
 
-async def test_a_full_disk_is_told_to_the_ticker(tmp_path, anyio_backend):
-    """So that it waits for room instead of ending."""
-    from orchestrator.inbox import Ticker
-    from orchestrator.sql import DiskFull
-
+async def test_what_ended_the_whole_transaction_is_told_to_the_ticker(tmp_path, anyio_backend):
+    """And not that a savepoint is missing, of which nobody knows what to do about it."""
     async with Inbox.open(f"sqlite://{tmp_path}/state.db") as inbox:
-        for _ in range(20):
-            await inbox.schedule("mail.v1", "x" * 3000).cron("* * * * *").create()
+        await inbox.schedule("mail.v1").cron("* * * * *").create()
+        record = (await inbox.schedules.list()).schedules[0]
+        fire = Fire(record, [record.next_run_at], record.next_run_at + timedelta(minutes=1))
 
-        def full(connection):
-            connection.execute("UPDATE workflow_schedule SET next_run_at = '2020-01-01 00:00:00.000000'")
+        def interrupted(connection):
+            connection.set_progress_handler(lambda: 1, 20)
+            try:
+                inbox.schedules.store.advance(connection, [fire])
+            finally:
+                connection.set_progress_handler(None, 20)
 
-        await inbox.database.transaction(full)
-        pages = inbox.database._connection.execute("PRAGMA page_count").fetchone()[0]
-        inbox.database._connection.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(DiskFull):
-            await Ticker(inbox).tick()
+        with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+            await inbox.database.transaction(interrupted)
 
 
 async def test_two_retries_and_a_submit_of_one_unique_key_meet_without_harm(postgres_url, anyio_backend):
     """Whoever comes second keeps its run without the key."""
-    import anyio
-
     async with Inbox.open(postgres_url) as inbox:
         run_id = await inbox.submit("mail.v1", 1, idempotency_key="k", unique=True)
         await inbox.cancel(run_id)
@@ -266,3 +268,24 @@ async def test_a_savepoint_of_a_session_is_no_commit(postgres_url, nested, anyio
         engine.dispose()
 
     assert (before, told) == ([], [""])
+
+
+async def test_an_inbox_makes_its_poller(inbox):
+    """With the options of one that is made by hand."""
+
+    async def work(run):
+        return run.payload
+
+    run_id = await inbox.submit("mail.v1", 1)
+    poller = inbox.poller(Handlers().add("mail.v1", work), worker_id="mail-1", concurrency=3)
+
+    assert await poller.poll() == 1
+    assert repr(poller) == "<Poller mail-1: 0 of 3 running>"
+    assert (await inbox.get(run_id)).result == "1"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", 7])
+async def test_a_worker_is_named_by_a_text(inbox, name):
+    """One that the database could not hold would fail every claim."""
+    with pytest.raises(ValueError, match="worker_id is"):
+        inbox.poller(Handlers().add("mail.v1", print), worker_id=name)
