@@ -225,7 +225,7 @@ class Engine:
             caps = limits.caps(now)
             types = [kind for kind in types if caps.get(kind, 1) > 0]
             if not types and not self._prefixes:
-                limits.claimed({}, caps, now)
+                limits.claimed({}, caps)
                 self._hungry, self._poll_at = False, now + self._poll_interval
                 return None
         self._hungry = False  # a wake-up while the claim is under way asks for another one
@@ -309,7 +309,7 @@ class Engine:
         if len(claimed) >= request.limit or (self._until_idle and claimed):  # only an empty claim means idle
             self._hungry = True
         if self._limits:
-            self._limits.claimed(Counter(run.type for run in claimed), request.caps, now)
+            self._limits.claimed(Counter(run.type for run in claimed), request.caps)
         if not claimed:
             return
         self.count += len(claimed)
@@ -319,7 +319,7 @@ class Engine:
         held = {execution.id for execution in self._executions.held}
         for run in claimed:
             if run.hold.run_id in held and self._executions.goes_on(run.hold, expires):
-                self._limits.ended(run.type)  # it was counted when it was claimed the first time
+                self._limits.ended(run.type, started=False)  # it was counted when it was claimed the first time
                 continue
             route = find(run.type)
             if route is None:

@@ -41,8 +41,8 @@ class Execution:
     """
 
     __slots__ = (
-        "_checkpoint", "_desk", "_logger", "claimed", "consult", "coroutine", "deadline", "done", "expires", "handle",
-        "last_progress", "limit", "note", "nudges", "payload", "reason", "route", "scope", "started", "stopped",
+        "_checkpoint", "_desk", "_logger", "begun", "claimed", "consult", "coroutine", "deadline", "done", "expires",
+        "handle", "last_progress", "limit", "note", "nudges", "payload", "reason", "route", "scope", "started", "stopped",
         "stopped_at", "told", "tried_at", "waited", "watch",
     )  # fmt: skip
 
@@ -61,6 +61,8 @@ class Execution:
         self.stopped: StopReason | None = None
         self.stopped_at = math.inf
         self.reason = ""
+        self.begun = False
+        """Whether it has left the line of those that wait for a slot, and its task runs."""
         self.done = False
         """What became of it is known; what its handler may still do counts for nothing."""
         self.told = False

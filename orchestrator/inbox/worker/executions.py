@@ -131,6 +131,9 @@ class Executions:
     async def _run(self, execution: Execution) -> None:
         started = self._now()
         self._statistics.started(execution.type, execution.waited + started)
+        execution.begun = True
+        if self._limits:
+            self._limits.started(execution.type, started)
         watched = execution.route.watched
         if watched:
             execution.begin(started)
@@ -157,7 +160,7 @@ class Executions:
     def _let_go(self, execution: Execution, outcome: Outcome | None) -> None:
         execution.done = True
         del self.held[execution]
-        if self._limits.ended(execution.type):
+        if self._limits and self._limits.ended(execution.type, started=execution.begun):
             self.room = True
         if outcome is not None:
             self.ended.append(Ended(execution, outcome))

@@ -1,11 +1,14 @@
 """Limits by type: how many runs at a time in this process, how many in the whole database, how many per time."""
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from longrun.ratelimit.gcra import Gcra
 from orchestrator.inbox.errors import InvalidHandler
+
+#: Seconds by which a sum of floats, or a timer, may bring a start ahead of its instant.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,34 +36,52 @@ class Limit:
 
 
 class _Gauge:
-    """One limited type in this process: pure arithmetic."""
+    """One limited type in this process: pure arithmetic.
 
-    __slots__ = ("_arrival", "_bucket", "_limit", "held", "saturated")
+    A rate counts starts, and what was claimed and has not started yet as well: it may do so at any moment.
+    """
+
+    __slots__ = ("_limit", "_starts", "_unstarted", "held", "saturated")
 
     def __init__(self, limit: Limit) -> None:
         self._limit = limit
-        rate = limit.rate
-        self._bucket = None if rate is None else Gcra(rate.seconds / rate.times, rate.times)
-        self._arrival = -math.inf
+        self._starts: deque[float] = deque()
+        self._unstarted = 0
         self.held = 0
         self.saturated = False
 
     def cap(self, now: float) -> float:
-        """How many may start now; ``inf`` when nothing of this process limits them."""
+        """How many may be claimed now; ``inf`` when nothing of this process limits them."""
         cap = math.inf if self._limit.concurrency is None else max(0, self._limit.concurrency - self.held)
-        return cap if self._bucket is None else min(cap, self._bucket.tokens(self._arrival, now))
+        rate = self._limit.rate
+        if rate is None:
+            return cap
+        while self._starts and self._starts[0] + rate.seconds <= now + ROUNDING:
+            self._starts.popleft()
+        return min(cap, max(0, rate.times - len(self._starts) - self._unstarted))
 
-    def take(self, now: float) -> None:
+    def take(self) -> None:
         self.held += 1
-        if self._bucket is not None:
-            self._arrival = self._bucket.take(self._arrival, now)
+        self._unstarted += 1
+
+    def start(self, now: float) -> None:
+        self._unstarted -= 1
+        if self._limit.rate is not None:
+            self._starts.append(now)
+
+    def end(self, *, started: bool) -> None:
+        self.held -= 1
+        if not started:
+            self._unstarted -= 1
 
     def free_at(self, now: float) -> float:
         """When the rate lets the next one start; ``inf`` when it is something else that is waited for."""
-        concurrency = self._limit.concurrency
-        if self._bucket is None or (concurrency is not None and self.held >= concurrency):
+        rate, concurrency = self._limit.rate, self._limit.concurrency
+        if rate is None or (concurrency is not None and self.held >= concurrency):
             return math.inf
-        return now + self._bucket.wait(self._arrival, now)
+        if self.cap(now) > 0:
+            return now
+        return (self._starts[0] if self._starts else now) + rate.seconds
 
 
 class Limits:
@@ -75,20 +96,26 @@ class Limits:
         caps = ((kind, gauge.cap(now)) for kind, gauge in self._gauges.items())
         return {kind: int(cap) for kind, cap in caps if cap < math.inf}
 
-    def claimed(self, counts: Mapping[str, int], caps: Mapping[str, int], now: float) -> None:
+    def claimed(self, counts: Mapping[str, int], caps: Mapping[str, int]) -> None:
         """So many of each type were claimed under *caps*."""
         for kind, gauge in self._gauges.items():
             count = counts.get(kind, 0)
             for _ in range(count):
-                gauge.take(now)
+                gauge.take()
             gauge.saturated = kind in self.totals or count >= caps.get(kind, math.inf)
 
-    def ended(self, kind: str) -> bool:
+    def started(self, kind: str, now: float) -> None:
+        """The handler of one of them starts."""
+        gauge = self._gauges.get(kind)
+        if gauge is not None:
+            gauge.start(now)
+
+    def ended(self, kind: str, *, started: bool) -> bool:
         """One of them is held no more; whether that makes room for one that was left behind."""
         gauge = self._gauges.get(kind)
         if gauge is None:
             return False
-        gauge.held -= 1
+        gauge.end(started=started)
         return gauge.saturated
 
     def next_at(self, now: float) -> float:

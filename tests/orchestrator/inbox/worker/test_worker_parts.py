@@ -55,40 +55,46 @@ def test_a_database_in_trouble_is_left_alone_for_longer_and_longer():
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["claim", "end", "wait"]), st.integers(0, 5)),
+        st.tuples(st.sampled_from(["claim", "start", "end", "give back", "wait"]), st.integers(0, 5)),
         max_size=60,
     )
 )
 def test_limits_give_caps_that_hold_whatever_the_order_of_things(steps):
-    """At most so many held; at most a burst and what time brings of a rate; nothing is lost."""
+    """At most so many held; in no window more starts than the rate says, however late they start; nothing is lost."""
     limits = Limits(
         {"two": Limit(concurrency=2), "rated": Limit(rate=Rate(3, 30.0)), "both": Limit(1, rate=Rate(1, 5))}
     )
-    held, starts, now = Counter(), {"rated": [], "both": []}, 0.0
+    waiting, running, starts, now = Counter(), Counter(), {"two": [], "rated": [], "both": []}, 0.0
     for what, number in steps:
         if what == "wait":
             now += number
-        elif what == "end":
-            for kind in [kind for kind in held if held[kind]][:number]:
-                held[kind] -= 1
-                limits.ended(kind)
-        else:
+        elif what == "claim":
             caps = limits.caps(now)
             taken = {kind: min(number, cap) for kind, cap in caps.items()}
-            limits.claimed(taken, caps, now)
-            held.update(taken)
-            for kind, times in starts.items():
-                times += [now] * taken[kind]
+            limits.claimed(taken, caps)
+            waiting.update(taken)
             assert limits.next_at(now) > now or any(cap for cap in limits.caps(now).values())
+        else:
+            of = running if what == "end" else waiting
+            for kind in [kind for kind in of if of[kind]][:number]:
+                of[kind] -= 1
+                if what == "start":
+                    limits.started(kind, now)
+                    starts[kind].append(now)
+                    running[kind] += 1
+                else:
+                    limits.ended(kind, started=what == "end")
+        held = waiting + running
         assert held["two"] <= 2
         assert held["both"] <= 1
     for kind, times, seconds in (("rated", 3, 30.0), ("both", 1, 5.0)):
         for first in starts[kind]:
-            assert sum(first <= at < first + seconds for at in starts[kind]) <= 2 * times
-    for kind in list(held):
-        for _ in range(held[kind]):
-            limits.ended(kind)
+            assert sum(first <= at < first + seconds for at in starts[kind]) <= times
+    for of, started in ((running, True), (waiting, False)):
+        for kind in of.elements():
+            limits.ended(kind, started=started)
     assert [gauge.held for gauge in limits._gauges.values()] == [0, 0, 0]
+    assert limits.caps(now + 31) == {"two": 2, "rated": 3, "both": 1}
 
 
 @pytest.mark.parametrize(

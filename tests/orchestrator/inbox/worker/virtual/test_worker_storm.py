@@ -64,11 +64,11 @@ class Ledger:
             self.broken.append(law)
 
     def rates_hold(self):
-        """In no window of its seconds are there more starts than its times, twice over for the borders."""
+        """In no window of its seconds are there more starts than its times."""
         for worker in {worker for worker, _, _ in self.starts}:
             times = [at for who, kind, at in self.starts if (who, kind) == (worker, "rated.v1")]
             for first in times:
-                if sum(first <= at < first + 10.0 for at in times) > 8:
+                if sum(first <= at < first + 10.0 for at in times) > 4:
                     return False
         return True
 
