@@ -15,6 +15,31 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
+#: Folders whose tests mostly talk to a server, or to files through threads.
+_SLOW = tuple(
+    f"tests/{folder}"
+    for folder in (
+        "contracts",
+        "acceptance",
+        "soak",
+        "orchestrator/inbox",
+        "orchestrator/sql",
+        "orchestrator/cli/inbox",
+    )
+)
+#: What stays in the quick loop of these folders.
+_QUICK = ("inbox/worker", "test_inbox_machine", "test_inbox_values", "test_inbox_payloads")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The quick loop leaves everything that needs a server to the whole suite."""
+    for item in items:
+        where = item.nodeid
+        server = "postgres" in where or {"postgres_url", "postgres_server"} & set(getattr(item, "fixturenames", ()))
+        if server or (where.startswith(_SLOW) and not any(part in where for part in _QUICK)):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Every async test runs on asyncio and on trio."""

@@ -42,8 +42,8 @@ class Execution:
 
     __slots__ = (
         "_checkpoint", "_desk", "_logger", "begun", "claimed", "consult", "coroutine", "deadline", "done", "expires",
-        "handle", "last_progress", "limit", "note", "nudges", "payload", "reason", "route", "scope", "started", "stopped",
-        "stopped_at", "told", "tried_at", "waited", "watch",
+        "handle", "last_progress", "limit", "note", "nudges", "payload", "reason", "route", "scope", "started",
+        "stopped", "stopped_at", "told", "tried_at", "waited", "watch",
     )  # fmt: skip
 
     def __init__(self, claimed: Claimed, route: Route, expires: float, desk: Desk) -> None:

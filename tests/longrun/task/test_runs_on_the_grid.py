@@ -166,12 +166,14 @@ def test_a_blocked_loop_makes_runs_late_and_loses_no_point_silently() -> None:
     """In real time: 60 ms of blocking on a grid of 20 ms skips points, counts them, and keeps the phase."""
     events = RecordingListener()
     starts: list[float] = []
+    skipped_before: list[int] = []
 
     async def main() -> None:
         runner = Runner(listeners=[events])
 
         async def work() -> None:
             starts.append(anyio.current_time())
+            skipped_before.append(sum(event.count for event in events.of(TicksSkipped)))
             if len(starts) == 2:
                 time.sleep(0.07)  # noqa: ASYNC251 - blocking the loop is what is tested
             if len(starts) == 4:
@@ -182,7 +184,7 @@ def test_a_blocked_loop_makes_runs_late_and_loses_no_point_silently() -> None:
 
     anyio.run(main)
 
-    skipped = sum(event.count for event in events.of(TicksSkipped))
+    skipped = skipped_before[-1]  # a busy machine may be late once more while the last run ends
     points = [round((at - starts[0]) / 0.02 - 0.2) for at in starts]
     assert skipped >= 3
     assert points[-1] + 1 == len(starts) + skipped
