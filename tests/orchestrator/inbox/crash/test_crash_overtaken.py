@@ -151,7 +151,8 @@ async def test_a_wall_clock_that_jumps_ahead_gives_a_run_to_another_worker_and_o
     url = f"sqlite://{tmp_path}/state.db"
     async with Inbox.open(url, now=lambda: wall) as inbox, Inbox.open(url, now=lambda: wall) as elsewhere:
         run_id = await inbox.submit("clock.v1", 1)
-        first = Poller(inbox, Handlers().add("clock.v1", slow), worker_id="first", lease=1000)
+        # With its one slot taken it claims nothing more: it would take its own run again.
+        first = Poller(inbox, Handlers().add("clock.v1", slow), worker_id="first", lease=1000, concurrency=1)
         second = Poller(elsewhere, Handlers().add("clock.v1", quick), worker_id="second", lease=1000)
         with anyio.fail_after(20):
             async with anyio.create_task_group() as tg:
