@@ -12,7 +12,7 @@ OURS, PEER = ("idle", "ours", "bytes", "asyncio"), ("idle", "peer", "bytes", "as
 
 def bar(limit: float, **how: object) -> Bar:
     """A bar for the bytes of ours against the peer's."""
-    return Bar("idle", "ours", "bytes", ("asyncio", "trio"), ("idle", "peer"), limit, **how)  # type: ignore[arg-type]
+    return Bar("idle", "ours", "bytes", ("asyncio", "trio"), ("idle", "peer"), limit, **how)  # type: ignore[arg-type]  # options of any kind
 
 
 def samples() -> Samples:

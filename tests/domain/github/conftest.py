@@ -169,7 +169,7 @@ def new_issue() -> Callable[..., Issue]:
             "author": "someone",
             "labels": (),
         }
-        return Issue(number=number, updated_at=updated_at, **(values | changes))  # type: ignore[arg-type]
+        return Issue(number=number, updated_at=updated_at, **(values | changes))  # type: ignore[arg-type]  # fields of any kind
 
     return make
 
@@ -206,7 +206,7 @@ def open_issue(forge: Forge) -> Callable[..., int]:
     """Opens an issue in octocat/hello and returns its number."""
 
     def make(title: str = "Something is wrong", body: str = "", **options: object) -> int:
-        draft = Draft("octocat/hello", title, body, **options)  # type: ignore[arg-type]
+        draft = Draft("octocat/hello", title, body, **options)  # type: ignore[arg-type]  # fields of any kind
         return forge.world.open_issue(draft).number
 
     return make

@@ -138,7 +138,7 @@ def test_an_error_carries_its_data() -> None:
 def test_no_text_is_refused(text: object) -> None:
     """What is no text is one clear error too."""
     with pytest.raises(ExpressionError, match="give a text"):
-        Cron.parse(text)  # type: ignore[arg-type]
+        Cron.parse(text)  # type: ignore[arg-type]  # it is what is refused
 
 
 @pytest.mark.parametrize(
@@ -173,14 +173,14 @@ def test_a_prefix_beats_the_zone_that_is_given() -> None:
 def test_a_moment_without_a_zone_is_refused(after: object) -> None:
     """Nothing guesses which zone a naive datetime means."""
     with pytest.raises(CronError, match="time zone"):
-        Cron.parse("@daily").next(after)  # type: ignore[arg-type]
+        Cron.parse("@daily").next(after)  # type: ignore[arg-type]  # it is what is refused
 
 
 @pytest.mark.parametrize("n", [-1, 1.5, True])
 def test_a_number_of_fires_must_be_one(n: object) -> None:
     """A count is a whole number of at least 0."""
     with pytest.raises(CronError, match="whole number"):
-        Cron.parse("@daily").upcoming(n, NEW_YEAR)  # type: ignore[arg-type]
+        Cron.parse("@daily").upcoming(n, NEW_YEAR)  # type: ignore[arg-type]  # it is what is refused
 
 
 @pytest.mark.parametrize("text", ["@daily", "every 5m", "* * * * * *"])

@@ -69,10 +69,10 @@ def test_another_policy_is_refused(text: str) -> None:
 def test_catching_up_is_bounded(n: object) -> None:
     """Between one fire and a thousand."""
     with pytest.raises(CronError, match="1 to 1000"):
-        catch_up(n)  # type: ignore[arg-type]
+        catch_up(n)  # type: ignore[arg-type]  # it is what is refused
 
 
-@pytest.mark.parametrize("stored", [{}, {"last": at(1), "next_run_at": at(2)}, {"last": datetime(2025, 1, 1)}])  # noqa: DTZ001
+@pytest.mark.parametrize("stored", [{}, {"last": at(1), "next_run_at": at(2)}, {"last": datetime(2025, 1, 1)}])  # noqa: DTZ001 - naive on purpose
 def test_what_was_stored_is_one_moment_with_a_zone(stored: dict[str, datetime]) -> None:
     """Neither nothing, nor two of them, nor a naive one."""
     with pytest.raises(CronError):

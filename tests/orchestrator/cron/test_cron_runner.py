@@ -112,7 +112,7 @@ async def test_a_stored_fire_without_a_zone_costs_its_own_job_only(new_host: Any
     host = new_host(b="every 5m")
 
     async def due(now: datetime) -> list[Any]:
-        return [DueJob("a", "every 5m", datetime(2025, 1, 1)), "no job", *host.jobs.values()]  # noqa: DTZ001
+        return [DueJob("a", "every 5m", datetime(2025, 1, 1)), "no job", *host.jobs.values()]  # noqa: DTZ001 - naive
 
     report = await CronRunner(due, host.run, host.mark, host.next, clock=host.clock).tick()
 

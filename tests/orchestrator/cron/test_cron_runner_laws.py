@@ -89,7 +89,7 @@ def passes(host: Host, count: int, backend: str) -> list[PassReport | None]:
     return run_virtual(main, backend=backend)
 
 
-def failures(due: st.SearchStrategy[frozenset[int]] = st.just(frozenset())) -> st.SearchStrategy[Failures]:  # noqa: B008
+def failures(due: st.SearchStrategy[frozenset[int]] = st.just(frozenset())) -> st.SearchStrategy[Failures]:  # noqa: B008 - strategies do not change
     pattern = PATTERN.map(frozenset)
     return st.builds(Failures, pattern, pattern, pattern, due)
 
