@@ -79,7 +79,7 @@ class Inbox:
         self._ids = ids
         self._now = now
         self._payload_limit = payload_limit
-        self._announcer = Announcer(database, self.bell, notify=notify)
+        self.announcer = Announcer(database, self.bell, notify=notify)
         self._submissions = Submissions(database, store, self._stored)
         self._joined = joining.sqlite if isinstance(store, SqliteStore) else joining.postgres
         self.purging = Purge(database, store)
@@ -248,7 +248,7 @@ class Inbox:
             stored = self.store.insert(joined, runs) if runs else ()
         new = [run for run, each in zip(runs, stored, strict=True) if not each.existed]
         if new:
-            self._announcer.after(connection, due=any(map(_is_due, new)))
+            self.announcer.after(connection, due=any(map(_is_due, new)))
         return [Submitted.of(each) for each in stored]
 
     async def cancel(self, run_id: str) -> None:
@@ -258,12 +258,12 @@ class Inbox:
         """
         await self._transaction(lambda connection: self.store.cancel(connection, run_id))
         self.cancellations += 1
-        self._announcer.cancelled()
+        self.announcer.cancelled()
 
     async def retry(self, run_id: str) -> None:
         """Run a failed or cancelled run again, now, with its counters at zero. Raises UnknownRun, AlreadyFinished."""
         await self._transaction(lambda connection: self.store.requeue(connection, run_id))
-        self._announcer.work()
+        self.announcer.work()
 
     async def retry_many(self, *, type: str | None = None, limit: int = 1000) -> int:  # noqa: A002 - the wire's own word
         """Run up to *limit* failed runs again, the latest first, of *type* or of any; how many. Raises InvalidQuery."""
@@ -277,7 +277,7 @@ class Inbox:
             ids = sorted(run.id for run in page.runs)  # in the order in which all lock runs
             total += await self._transaction(lambda connection, ids=ids: self._requeue(connection, ids))  # type: ignore[misc] # mypy knows no defaults of a lambda
             if ids:
-                self._announcer.work()
+                self.announcer.work()
             cursor = page.next
             if cursor is None:
                 break
@@ -341,7 +341,7 @@ class Inbox:
         """Switch *type* on or off: the runs of one that is off wait, those at work go on. Raises InvalidIntent."""
         await self._transaction(lambda connection: registry.switch(connection, type, enabled))
         if enabled:
-            self._announcer.work()
+            self.announcer.work()
 
     @cached_property
     def schedules(self) -> "Schedules":
@@ -354,7 +354,7 @@ class Inbox:
             schedule_store(self.database, self.store, self._ids, self._now),
             self.store,
             ids=self._ids,
-            submitted=self._announcer.work,
+            submitted=self.announcer.work,
             payload_limit=self._payload_limit,
         )
 
@@ -396,7 +396,7 @@ class Inbox:
             raise explanation from error
 
     def _stored(self, runs: Sequence[NewRun]) -> None:
-        self._announcer.work(due=any(map(_is_due, runs)))
+        self.announcer.work(due=any(map(_is_due, runs)))
 
     def _new(self, intent: Intent) -> NewRun:
         return NewRun(

@@ -122,6 +122,8 @@ class Submissions:
         finally:
             batch.begun = True
             batch.done.set()
+            if self._last is batch:
+                self._last = None  # its payloads may be megabytes
 
     async def _outcomes(self, runs: Sequence[NewRun]) -> Sequence[Stored | Exception]:
         try:

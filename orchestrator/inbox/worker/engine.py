@@ -272,8 +272,8 @@ class Engine:
             self._backoff.worked()
             self._settling.settled(work.ended, done.turn.lost)
             totals = self._limits.totals
-            if totals and self.news is not None and any(each.execution.type in totals for each in work.ended):
-                self.news.tell()
+            if totals and any(each.execution.type in totals for each in work.ended):
+                self._inbox.announcer.work()  # others may have left runs behind for want of this place
             self._follow_up(work, done, now)
             if work.request is not None:
                 self._claimed(work.request, done.turn.claimed, now)

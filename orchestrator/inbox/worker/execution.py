@@ -62,7 +62,7 @@ class Execution:
         self.stopped_at = math.inf
         self.reason = ""
         self.begun = False
-        """Whether it has left the line of those that wait for a slot, and its task runs."""
+        """Whether it has a slot, and no longer stands in the line of those that wait for one."""
         self.done = False
         """What became of it is known; what its handler may still do counts for nothing."""
         self.told = False
@@ -197,7 +197,7 @@ class Execution:
             self.watch.end()
         if self.consult is not None:
             self.consult.cancel()
-        if self.route.critic is not None:
+        if self.watch is not None and self.watch.stalled and self.route.critic is not None:
             self.route.critic.forget(self.id)
 
     @property

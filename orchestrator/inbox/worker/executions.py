@@ -100,7 +100,7 @@ class Executions:
 
     def stop(self, execution: Execution, why: StopReason, reason: str = "") -> None:
         """Cancel its handler; one that waits still is not started."""
-        if execution in self.waiting:
+        if not execution.begun:
             self.waiting.remove(execution)
             self._let_go(execution, Released() if why == "drain" else None)
         elif execution.stop(why, reason, self._now()) and why in ("lost", "cancelled"):
@@ -126,12 +126,12 @@ class Executions:
         while self.waiting and self.running < self.slots and not self.closed:
             execution = self.waiting.popleft()
             self.running += 1
+            execution.begun = True
             execution.handle = spawn(self._run, execution, execution.type)
 
     async def _run(self, execution: Execution) -> None:
         started = self._now()
         self._statistics.started(execution.type, execution.waited + started)
-        execution.begun = True
         if self._limits:
             self._limits.started(execution.type, started)
         watched = execution.route.watched

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import anyio
 
 from orchestrator.inbox.inbox import Inbox
-from orchestrator.inbox.wakeup import CANCELLED, WORK, channel
+from orchestrator.inbox.wakeup import CANCELLED, channel
 from orchestrator.sql import Listening, Server, schema_of, server_of
 
 #: Seconds between two looks while nothing would be heard.
@@ -60,11 +60,6 @@ class News:
                 tg.start_soon(self._listen, self._server)
             else:
                 tg.start_soon(self._feel_the_pulse)
-
-    def tell(self) -> None:
-        """There is room for runs that others may have left behind: wake them."""
-        if self._server is not None:
-            self._server.notify(self._channel, WORK)
 
     async def _hear_the_bell(self) -> None:
         while True:

@@ -65,7 +65,7 @@ class Renewals:
         renewed_at = self._now()
         due = self._all_due(math.inf if everything else renewed_at + AGAIN_AFTER * self._lease)
         if not everything:
-            old = [execution for execution in due if execution in self._executions.waiting]
+            old = [execution for execution in due if not execution.begun]
             self._executions.give_back(old)  # handlers have become slow: somebody else may be quicker
         due = [execution for execution in due if not execution.done]
         if not due:

@@ -1,6 +1,7 @@
 """Submits that come together, on both databases: each caller has its own id or its own error."""
 
 import asyncio
+import gc
 import json
 import sqlite3
 
@@ -9,7 +10,7 @@ import psycopg
 import pytest
 
 from orchestrator.inbox import Inbox, Intent, InvalidIntent, State
-from orchestrator.inbox.store.records import ClaimRequest, Settled, Succeeded
+from orchestrator.inbox.store.records import ClaimRequest, NewRun, Settled, Succeeded
 from orchestrator.sql import DatabaseClosed
 
 pytestmark = pytest.mark.anyio
@@ -273,3 +274,11 @@ async def test_a_submit_when_the_database_is_closed_is_one_clear_error(url, anyi
 
     with pytest.raises(DatabaseClosed, match="async with"):
         await inbox.submit("mail.v1", 1)
+
+
+async def test_what_was_stored_is_not_kept_in_memory(inbox):
+    """Not even the last one: it may be megabytes."""
+    run_id = await inbox.submit("mail.v1", "x" * 1000)
+    gc.collect()
+
+    assert [kept for kept in gc.get_objects() if isinstance(kept, NewRun) and kept.id == run_id] == []

@@ -429,3 +429,52 @@ async def test_a_poller_counts_what_it_does(inbox, poller_of):
     assert sample.stats.counts["mail.v1", State.PENDING] >= 2
     assert sample.oldest_age == 0
     assert logging.getLogger("orchestrator.inbox") is poller.logger
+
+
+async def test_an_escalator_need_not_forget_a_run_that_never_stalled(inbox, poller_of, during):
+    """Nobody has asked it about that one."""
+
+    class Remembering:
+        def __init__(self):
+            self.asked, self.forgotten = [], []
+
+        async def __call__(self, run):
+            self.asked.append(run.id)
+
+        def forget(self, run_id):
+            self.forgotten.append(run_id)
+
+    async def work(run):
+        await anyio.sleep(run.payload)
+
+    escalate = Remembering()
+    quick, slow = [await inbox.submit("mail.v1", seconds) for seconds in (1, 3)]
+    async with during(poller_of(work, stall=Stall(expected=2, backstop=10, escalate=escalate))):
+        for run_id in (quick, slow):
+            await ends(inbox, run_id)
+
+    assert set(escalate.asked) == {slow}
+    assert escalate.forgotten == [slow]
+
+
+async def test_who_frees_the_place_of_a_total_tells_the_other_workers_of_its_process(inbox, poller_of, during):
+    """They do not wait for their next look; on a server they are notified."""
+    started = []
+
+    async def work(run):
+        started.append(round(anyio.current_time() - began))
+        await anyio.sleep(10)
+
+    leaving, staying = (
+        poller_of(work, total=1, poll_interval=1000, drain=100, worker_id=name) for name in ("leaving", "staying")
+    )
+    began = anyio.current_time()
+    ids = await inbox.submit_many([Intent("mail.v1", number) for number in range(2)])
+    async with during(leaving):
+        await anyio.sleep(1)
+        async with during(staying):
+            await anyio.sleep(1)
+            leaving.stop()
+            await ends(inbox, ids[1])
+
+    assert started == [0, 10]
