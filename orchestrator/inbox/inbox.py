@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from orchestrator.contracts import Connection, Database
 from orchestrator.inbox import joining, registry
@@ -20,7 +20,7 @@ from orchestrator.inbox.store.port import Store
 from orchestrator.inbox.store.records import Event, NewRun, Page, RunRecord, Stats
 from orchestrator.inbox.store.sqlite.store import SqliteStore
 from orchestrator.inbox.submission import Submissions, Submitted
-from orchestrator.inbox.tables import BATTERY, Migrations, explained, migrations
+from orchestrator.inbox.tables import BATTERY, Migrations, Tables
 from orchestrator.inbox.wire import PAYLOAD_LIMIT, is_text
 from orchestrator.sql import dialect_of, open_database, schema_of
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from orchestrator.inbox.schedules.schedules import Schedules
     from orchestrator.inbox.worker.handlers import Handlers
     from orchestrator.inbox.worker.poller import Poller
-
-T = TypeVar("T")
 
 #: The most runs on one page of a listing.
 LARGEST_PAGE = 1000
@@ -73,6 +71,7 @@ class Inbox:
     ) -> None:
         self.database = database
         self.store = store
+        self.tables = Tables(database, store.steps)
         self.bell = Bell()
         self.cancellations = 0
         """How many runs were cancelled here; it tells the pollers of this process to look after theirs at once."""
@@ -82,7 +81,7 @@ class Inbox:
         self.announcer = Announcer(database, self.bell, notify=notify)
         self._submissions = Submissions(database, store, self._stored)
         self._joined = joining.sqlite if isinstance(store, SqliteStore) else joining.postgres
-        self.purging = Purge(database, store)
+        self.purging = Purge(self.tables.transaction, store)
 
     @classmethod
     def over(
@@ -155,11 +154,11 @@ class Inbox:
 
     async def migrate(self) -> None:
         """Bring the tables to the version of this code; safe on a simple-workflow database, drops no data."""
-        await self.database.migrate(BATTERY, self.store.steps)
+        await self.tables.migrate()
 
     async def migrations(self) -> Migrations:
         """The version of the tables and the one that this code needs. Changes nothing."""
-        return await migrations(self.database, len(self.store.steps))
+        return await self.tables.migrations()
 
     async def submit(
         self,
@@ -191,22 +190,14 @@ class Inbox:
             unique=unique,
         )
         run = self._new(intent)
-        try:
-            return Submitted.of(await self._submissions(run))
-        except Exception as error:
-            await self.explain(error)
-            raise
+        return Submitted.of(await self.tables.needed(self._submissions(run)))
 
     async def submit_many(self, intents: Sequence[Intent]) -> Sequence[Submitted]:
         """Store all of *intents* in one transaction, or none; their run ids in the same order."""
         runs = [self._new(intent) for intent in intents]
         if not runs:
             return []
-        try:
-            stored = await self._submissions.many(runs)
-        except Exception as error:
-            await self.explain(error)
-            raise
+        stored = await self.tables.needed(self._submissions.many(runs))
         return [Submitted.of(each) for each in stored]
 
     def submit_in(
@@ -256,13 +247,13 @@ class Inbox:
 
         Again is no error. Raises UnknownRun, and AlreadyFinished when it succeeded or failed.
         """
-        await self._transaction(lambda connection: self.store.cancel(connection, run_id))
+        await self.tables.transaction(lambda connection: self.store.cancel(connection, run_id))
         self.cancellations += 1
         self.announcer.cancelled()
 
     async def retry(self, run_id: str) -> None:
         """Run a failed or cancelled run again, now, with its counters at zero. Raises UnknownRun, AlreadyFinished."""
-        await self._transaction(lambda connection: self.store.requeue(connection, run_id))
+        await self.tables.transaction(lambda connection: self.store.requeue(connection, run_id))
         self.announcer.work()
 
     async def retry_many(self, *, type: str | None = None, limit: int = 1000) -> int:  # noqa: A002 - the wire's own word
@@ -275,7 +266,7 @@ class Inbox:
                 type=type, state=State.FAILED, limit=min(RETRIED_AT_ONCE, limit - total), cursor=cursor
             )
             ids = sorted(run.id for run in page.runs)  # in the order in which all lock runs
-            total += await self._transaction(lambda connection, ids=ids: self._requeue(connection, ids))  # type: ignore[misc] # mypy knows no defaults of a lambda
+            total += await self.tables.transaction(lambda connection, ids=ids: self._requeue(connection, ids))  # type: ignore[misc] # mypy knows no defaults of a lambda
             if ids:
                 self.announcer.work()
             cursor = page.next
@@ -290,15 +281,11 @@ class Inbox:
 
         In transactions of *batch* runs each, with a breath between, so that nobody waits long. Raises InvalidQuery.
         """
-        try:
-            return await self.purging(older_than, states, batch)
-        except Exception as error:
-            await self.explain(error)
-            raise
+        return await self.purging(older_than, states, batch)
 
     async def get(self, run_id: str) -> RunRecord:
         """The run as it is stored. Raises UnknownRun."""
-        return await self._read(lambda connection: self.store.get(connection, run_id))
+        return await self.tables.read(lambda connection: self.store.get(connection, run_id))
 
     async def list(
         self,
@@ -319,7 +306,7 @@ class Inbox:
             wanted = None if state is None else State(state)
         except ValueError:
             raise InvalidQuery(f"state is {state!r}; use one of {', '.join(State)}") from None
-        return await self._read(
+        return await self.tables.read(
             lambda connection: self.store.list(
                 connection, type=type, state=wanted, idempotency_key=idempotency_key, limit=limit, cursor=cursor
             )
@@ -327,19 +314,19 @@ class Inbox:
 
     async def events(self, run_id: str) -> Sequence[Event]:
         """The history of the run, oldest first. Raises UnknownRun."""
-        return await self._read(lambda connection: self.store.events(connection, run_id))
+        return await self.tables.read(lambda connection: self.store.events(connection, run_id))
 
     async def stats(self) -> Stats:
         """How many runs are in each state, by type, and since when the longest waiting one is due."""
-        return await self._read(self.store.stats)
+        return await self.tables.read(self.store.stats)
 
     async def types(self) -> Sequence[RegisteredType]:
         """The types that workers have made known, by name, and whether each is switched on."""
-        return await self._read(registry.types)
+        return await self.tables.read(registry.types)
 
     async def set_enabled(self, type: str, enabled: bool) -> None:  # noqa: A002 - the wire's own word
         """Switch *type* on or off: the runs of one that is off wait, those at work go on. Raises InvalidIntent."""
-        await self._transaction(lambda connection: registry.switch(connection, type, enabled))
+        await self.tables.transaction(lambda connection: registry.switch(connection, type, enabled))
         if enabled:
             self.announcer.work()
 
@@ -350,7 +337,7 @@ class Inbox:
         from orchestrator.inbox.schedules.stores import schedule_store
 
         return Schedules(
-            self.database,
+            self.tables,
             schedule_store(self.database, self.store, self._ids, self._now),
             self.store,
             ids=self._ids,
@@ -373,27 +360,6 @@ class Inbox:
                 continue
             count += 1
         return count
-
-    async def _transaction(self, work: Callable[[Connection], T]) -> T:
-        try:
-            return await self.database.transaction(work)
-        except Exception as error:
-            await self.explain(error)
-            raise
-
-    async def _read(self, work: Callable[[Connection], T]) -> T:
-        try:
-            return await self.database.read(work)
-        except Exception as error:
-            await self.explain(error)
-            raise
-
-    async def explain(self, error: Exception) -> None:
-        """Raise SchemaOlder or SchemaNewer when that is why a statement failed with *error*."""
-        said = error.__cause__ if isinstance(error.__cause__, Exception) else error
-        explanation = await explained(said, self.database, len(self.store.steps))
-        if explanation is not None:
-            raise explanation from error
 
     def _stored(self, runs: Sequence[NewRun]) -> None:
         self.announcer.work(due=any(map(_is_due, runs)))

@@ -4,13 +4,17 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeAlias
 
 import anyio
 
-from orchestrator.contracts import Database, GlobalWorkerSpec, Run
+from orchestrator.contracts import Connection, GlobalWorkerSpec, Run
 from orchestrator.inbox.errors import InvalidQuery
 from orchestrator.inbox.machine import TERMINAL, State
 from orchestrator.inbox.store.port import Store
+
+#: Runs a unit of work in one write transaction, for what it comes to.
+Transaction: TypeAlias = Callable[[Callable[[Connection], int]], Awaitable[int]]
 
 #: The states that end a run.
 ENDED = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
@@ -67,9 +71,9 @@ class Purge:
     """Deletes runs that ended long ago, with their events, a batch in each transaction."""
 
     def __init__(
-        self, database: Database, store: Store, sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+        self, transaction: Transaction, store: Store, sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     ) -> None:
-        self._database = database
+        self._transaction = transaction
         self._store = store
         self._sleep = sleep
 
@@ -87,9 +91,7 @@ class Purge:
             raise InvalidQuery(f"batch is {batch!r}; give a whole number from 1 to {LARGEST_BATCH}")
         total = 0
         while True:
-            count = await self._database.transaction(
-                lambda connection: self._store.purge(connection, age, wanted, batch)
-            )
+            count = await self._transaction(lambda connection: self._store.purge(connection, age, wanted, batch))
             total += count
             if not goes_on() or count < batch:  # fewer: there are no more, or others hold them
                 return total

@@ -1,10 +1,14 @@
-"""Whether the tables of the inbox are those that this code needs."""
+"""The tables of the inbox, and whether they are those that this code needs."""
 
 import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from orchestrator.contracts import Database
-from orchestrator.sql import SchemaNewer, SchemaOlder, SqlError, version_of, where_of
+from orchestrator.contracts import Connection, Database
+from orchestrator.sql import SchemaNewer, SchemaOlder, version_of, where_of
+
+T = TypeVar("T")
 
 #: The name of the inbox in the migrations.
 BATTERY = "inbox"
@@ -21,20 +25,48 @@ class Migrations:
     wanted: int
 
 
-async def migrations(database: Database, wanted: int) -> Migrations:
-    """The versions. Changes nothing."""
-    return Migrations(await version_of(database, BATTERY), wanted)
+class Tables:
+    """The tables of the inbox in *database*, as *steps* make them.
 
+    When they are not, who meets it is told so, and not what a statement missed: SchemaOlder, SchemaNewer.
+    """
 
-async def explained(error: Exception, database: Database, wanted: int) -> SqlError | None:
-    """What *error* of a statement says of the tables; None when they are as they should be."""
-    if not _misses_something(error):
-        return None
-    found = await migrations(database, wanted)
-    where = where_of(database)
-    if found.current < wanted:
-        return SchemaOlder(where, BATTERY, found.current, wanted)
-    return SchemaNewer(where, BATTERY, found.current, wanted) if found.current > wanted else None
+    def __init__(self, database: Database, steps: Sequence[str]) -> None:
+        self._database = database
+        self._steps = steps
+
+    async def migrate(self) -> None:
+        """Bring them to the version of this code."""
+        await self._database.migrate(BATTERY, self._steps)
+
+    async def migrations(self) -> Migrations:
+        """The versions. Changes nothing."""
+        return Migrations(await version_of(self._database, BATTERY), len(self._steps))
+
+    async def transaction(self, work: Callable[[Connection], T]) -> T:
+        """Run *work* in one write transaction."""
+        return await self.needed(self._database.transaction(work))
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run *work*, which only reads."""
+        return await self.needed(self._database.read(work))
+
+    async def needed(self, doing: Awaitable[T]) -> T:
+        """What *doing*, which needs the tables, comes to."""
+        try:
+            return await doing
+        except Exception as error:
+            await self.explain(error)
+            raise
+
+    async def explain(self, error: Exception) -> None:
+        """Raise SchemaOlder or SchemaNewer when that is why a statement failed with *error*, or with its cause."""
+        if not _misses_something(error.__cause__ if isinstance(error.__cause__, Exception) else error):
+            return
+        found = await self.migrations()
+        if found.current != found.wanted:
+            kind = SchemaOlder if found.current < found.wanted else SchemaNewer
+            raise kind(where_of(self._database), BATTERY, found.current, found.wanted) from error
 
 
 def _misses_something(error: Exception) -> bool:

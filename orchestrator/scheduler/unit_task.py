@@ -9,10 +9,10 @@ from longrun import Gate, Limit, Run, Task
 from longrun.task.terms import Terms
 from orchestrator.contracts.run import Checkpoint
 from orchestrator.contracts.specs import GlobalWorkerSpec, WorkerSpec
+from orchestrator.critics import critic_of
 from orchestrator.logs import BoundLogger, bind_task
 from orchestrator.planner import Unit
 from orchestrator.planner.unit import Declaration
-from orchestrator.scheduler.critics import critic_of
 
 #: First runs are spread over this many seconds at most: a worker with a long interval still starts soon.
 SPLAY_CAP = 10.0

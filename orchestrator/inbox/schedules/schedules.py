@@ -1,13 +1,13 @@
 """Where schedules are made and looked after."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
-from typing import Final, TypeVar
+from typing import Final
 from uuid import UUID
 
-from orchestrator.contracts import Connection, Database
+from orchestrator.contracts import Connection
 from orchestrator.cron import Cron, CronError, Missed
 from orchestrator.inbox.bell import Bell
 from orchestrator.inbox.errors import InvalidQuery, InvalidSchedule, UnknownSchedule
@@ -17,10 +17,8 @@ from orchestrator.inbox.schedules.plan import MISFIRE, misfire_text
 from orchestrator.inbox.store.port import Store
 from orchestrator.inbox.store.records import NewRun
 from orchestrator.inbox.store.schedules import NewSchedule, SchedulePage, ScheduleRecord, ScheduleStore
-from orchestrator.inbox.tables import explained
+from orchestrator.inbox.tables import Tables
 from orchestrator.inbox.wire import PAYLOAD_LIMIT, encode
-
-T = TypeVar("T")
 
 #: The most schedules on one page, and the most fires that are foretold.
 MOST = 1000
@@ -45,7 +43,7 @@ class Schedules:
 
     def __init__(
         self,
-        database: Database,
+        tables: Tables,
         store: ScheduleStore,
         runs: Store,
         *,
@@ -53,7 +51,7 @@ class Schedules:
         submitted: Callable[[], None],
         payload_limit: int = PAYLOAD_LIMIT,
     ) -> None:
-        self.database = database
+        self.tables = tables
         self.store = store
         self.bell = Bell()
         """Rung when the next fire may be sooner than a ticker knows."""
@@ -62,14 +60,6 @@ class Schedules:
         self._runs = runs
         self._ids = ids
         self._payload_limit = payload_limit
-
-    async def transaction(self, work: Callable[[Connection], T]) -> T:
-        """Run *work* in one write transaction."""
-        return await self._explained(self.database.transaction, work)
-
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run *work*, which only reads."""
-        return await self._explained(self.database.read, work)
 
     async def create(
         self,
@@ -99,14 +89,14 @@ class Schedules:
             )
             self.store.insert(connection, new)
 
-        await self.transaction(work)
+        await self.tables.transaction(work)
         self.bell.ring()
         return schedule_id
 
     async def get(self, schedule_id: str) -> ScheduleRecord:
         """The schedule as it is stored."""
         known = _known(schedule_id)
-        return await self.read(lambda connection: self.store.get(connection, known))
+        return await self.tables.read(lambda connection: self.store.get(connection, known))
 
     async def list(
         self,
@@ -120,12 +110,14 @@ class Schedules:
         for name, text in (("type", type), ("cursor", cursor)):
             if text is not None and (not isinstance(text, str) or not text.isprintable()):
                 raise InvalidQuery(f"{name} is {text!r}; give a printable text, or leave it out")
-        return await self.read(lambda connection: self.store.list(connection, type=type, limit=limit, cursor=cursor))
+        return await self.tables.read(
+            lambda connection: self.store.list(connection, type=type, limit=limit, cursor=cursor)
+        )
 
     async def pause(self, schedule_id: str) -> None:
         """Switch it off. What would have fired until :meth:`resume` is not made up for."""
         known = _known(schedule_id)
-        await self.transaction(lambda connection: self.store.pause(connection, known))
+        await self.tables.transaction(lambda connection: self.store.pause(connection, known))
 
     async def resume(self, schedule_id: str) -> None:
         """Switch it on; it fires for the first time after now. One that is on stays as it is.
@@ -139,13 +131,13 @@ class Schedules:
             if not schedule.enabled:
                 self.store.resume(connection, known, _cron(schedule).next(self.store.now(connection)))
 
-        await self.transaction(work)
+        await self.tables.transaction(work)
         self.bell.ring()
 
     async def delete(self, schedule_id: str) -> None:
         """It fires no more and is unknown from now on. Its runs stay."""
         known = _known(schedule_id)
-        await self.transaction(lambda connection: self.store.delete(connection, known))
+        await self.tables.transaction(lambda connection: self.store.delete(connection, known))
 
     async def update(
         self,
@@ -190,7 +182,7 @@ class Schedules:
                 new = replace(new, cron=when.fields or "", timezone=when.tz, next_run_at=first)
             self.store.update(connection, new)
 
-        await self.transaction(work)
+        await self.tables.transaction(work)
         self.bell.ring()
 
     async def trigger(self, schedule_id: str) -> str:
@@ -212,7 +204,7 @@ class Schedules:
             )
             return self._runs.insert(connection, [run])[0].id
 
-        run_id = await self.transaction(work)
+        run_id = await self.tables.transaction(work)
         self.submitted()
         return run_id
 
@@ -223,7 +215,7 @@ class Schedules:
         """
         known = _known(schedule_id)
         _check_count("count", count)
-        schedule, now = await self.read(
+        schedule, now = await self.tables.read(
             lambda connection: (self.store.get(connection, known), self.store.now(connection))
         )
         cron = _cron(schedule)
@@ -231,17 +223,6 @@ class Schedules:
         ahead = [schedule.next_run_at] if waits else []
         after = schedule.next_run_at if waits else now
         return [*ahead, *islice(cron.fires(after), count - len(ahead))]
-
-    async def _explained(
-        self, how: Callable[[Callable[[Connection], T]], Awaitable[T]], work: Callable[[Connection], T]
-    ) -> T:
-        try:
-            return await how(work)
-        except Exception as error:
-            explanation = await explained(error, self.database, len(self._runs.steps))
-            if explanation is None:
-                raise
-            raise explanation from error
 
 
 def _cron(schedule: ScheduleRecord) -> Cron:

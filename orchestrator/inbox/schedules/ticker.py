@@ -75,9 +75,9 @@ class Ticker:
         """
         self._known_rings, self._look_at = self._schedules.bell.rings, -math.inf
         made = 0
-        next_in = await self._schedules.read(self._schedules.store.next_in)
+        next_in = await self._schedules.tables.read(self._schedules.store.next_in)
         while next_in == 0 and not self._stopping:
-            done = await self._schedules.transaction(self._fire)
+            done = await self._schedules.tables.transaction(self._fire)
             made += self._tell(done.advanced)
             next_in = done.next_in
             if progress is not None:

@@ -169,7 +169,7 @@ class Poller:
         finally:
             self._executions = self._renewals = self._engine = self._looks = None
         if engine.failure is not None:
-            await self._inbox.explain(engine.failure)
+            await self._inbox.tables.explain(engine.failure)
             raise engine.failure
         return engine.count
 

@@ -22,7 +22,7 @@ class Route:
         self.read: Read = reader(handler.payload, handler.type)
         self.critic: Critic | None = None
         if handler.stall is not None:
-            from orchestrator.scheduler.critics import critic_of  # only where something is watched
+            from orchestrator.critics import critic_of  # only where something is watched
 
             self.critic = critic_of(handler.stall)
         self.watched = self.timeout is not None or self.critic is not None

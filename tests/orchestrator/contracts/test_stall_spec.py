@@ -7,7 +7,7 @@ import pytest
 
 from longrun import Critic
 from orchestrator.contracts import GlobalWorkerSpec, SpecError, Stall, WorkerSpec
-from orchestrator.scheduler.critics import critic_of
+from orchestrator.critics import critic_of
 
 
 async def work(_tenant: str) -> None:

@@ -209,7 +209,7 @@ async def test_workers_elsewhere_are_told_after_the_commit_of_a_session(engine, 
 
     engine, inbox = engine
     told = []
-    inbox._announcer._notify = told.append
+    inbox.announcer._notify = told.append
 
     with Session(engine) as session:
         inbox.submit_in(session, "mail.v1", 1)

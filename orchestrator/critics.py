@@ -1,4 +1,4 @@
-"""From a spec's ``Stall`` to the critic that watches the runs."""
+"""From a ``Stall``, of a spec or of a handler, to the critic that watches the runs."""
 
 from collections.abc import Sequence
 
