@@ -7,11 +7,12 @@ import anyio
 from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 
 from longrun.backend import running_asyncio
-from orchestrator.contracts import Connection, Database
+from orchestrator.contracts import Database
 from orchestrator.inbox.errors import InboxError, InvalidIntent
+from orchestrator.inbox.store.direct import Direct
 from orchestrator.inbox.store.port import Store
 from orchestrator.inbox.store.records import NewRun, Stored
-from orchestrator.sql import SqlError, server_of
+from orchestrator.sql import Lane, Server, SqlError, server_of
 
 T = TypeVar("T")
 
@@ -60,6 +61,7 @@ class Submissions:
         self._store = store
         self._stored = stored
         self._last: _Batch | None = None
+        self._lane_of: tuple[Server, Lane] | None = None
         self._writing: set[object] = set()
 
     async def __call__(self, run: NewRun) -> Stored:
@@ -139,12 +141,24 @@ class Submissions:
         ]  # somebody's is refused; it must not be the others' loss
 
     async def _insert(self, runs: Sequence[NewRun]) -> Sequence[Stored]:
-        def insert(connection: Connection) -> Sequence[Stored]:
-            return self._store.insert(connection, runs)
-
         server = server_of(self._database)
-        # One statement needs no transaction around it where it is one: two round trips less.
-        return await (self._database.transaction if server is None else server.autocommit)(insert)
+        if server is None or not isinstance(self._store, Direct):
+            return await self._unit(runs)
+        query = self._store.inserting(runs)
+        new = query.read(await self._lane(server, self._store).fetch(query.statement, query.values))
+        found = {run.id: Stored(run.id, existed=False) for run in runs if run.id in new}
+        if len(found) < len(runs):  # some have a key that is taken
+            others = [run for run in runs if run.id not in new]
+            found.update(zip((run.id for run in others), await self._unit(others), strict=True))
+        return [found[run.id] for run in runs]
+
+    async def _unit(self, runs: Sequence[NewRun]) -> Sequence[Stored]:
+        return await self._database.transaction(lambda connection: self._store.insert(connection, runs))
+
+    def _lane(self, server: Server, store: Direct) -> Lane:
+        if self._lane_of is None or self._lane_of[0] is not server:  # opened again with its service
+            self._lane_of = (server, server.lane(store.session))
+        return self._lane_of[1]
 
     def _tell(self, runs: Sequence[NewRun], outcomes: Sequence[Stored | Exception]) -> None:
         new = [

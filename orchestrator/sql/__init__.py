@@ -33,7 +33,7 @@ from orchestrator.sql.errors import (
     UnknownDatabase,
     UnsupportedServer,
 )
-from orchestrator.sql.kind import Listening, Server, dialect_of, schema_of, server_of, version_of, where_of
+from orchestrator.sql.kind import Lane, Listening, Server, dialect_of, schema_of, server_of, version_of, where_of
 from orchestrator.sql.sqlite import SqliteDatabase
 from orchestrator.sql.state import StateDatabase
 from orchestrator.sql.url import Dialect, dialect, sqlite_path
@@ -53,6 +53,7 @@ __all__ = [
     "DiskFailing",
     "DiskFull",
     "DriverMissing",
+    "Lane",
     "Listening",
     "MigrationFailed",
     "SchemaNewer",

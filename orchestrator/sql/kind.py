@@ -3,9 +3,9 @@
 A database that the port's methods are all there is of, such as a test's, counts as SQLite and can do nothing more.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from orchestrator.contracts import Connection, Database
 from orchestrator.sql.url import DEFAULT_SCHEMA, Dialect
@@ -20,10 +20,18 @@ class Listening(Protocol):
     def up(self) -> bool: ...
 
 
+class Lane(Protocol):
+    """See :class:`orchestrator.sql.postgres.lane.Lane`."""
+
+    async def fetch(self, statement: str, values: Mapping[str, str | None]) -> list[tuple[Any, ...]]: ...
+    def close(self) -> None: ...
+
+
 class Server(Protocol):
     """What PostgreSQL can do on top; see :class:`orchestrator.sql.postgres.PostgresDatabase`."""
 
     async def autocommit(self, work: Callable[[Connection], T]) -> T: ...
+    def lane(self, settings: str = "") -> Lane: ...
     def notify(self, channel: str, payload: str = "") -> None: ...
     def listen(
         self, channels: Sequence[str], heard: Callable[[str, str], None]

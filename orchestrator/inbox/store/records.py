@@ -175,10 +175,14 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What a turn brought: the holds whose outcome was refused, and the claimed runs in the order of their claim."""
+    """What a turn brought: the holds whose outcome was refused, and the claimed runs in the order of their claim.
+
+    *refused*: runs that were failed instead of claimed because they had been claimed too often.
+    """
 
     lost: frozenset[Hold]
     claimed: Sequence[Claimed]
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)

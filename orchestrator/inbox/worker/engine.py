@@ -1,4 +1,4 @@
-"""The engine: one loop, each round of which is one transaction that stores what ended and claims what may start.
+"""The engine: a loop of rounds, each of which is one transaction that stores what ended and claims what may start.
 
 Outcomes that come while a transaction is under way go with the next one: a busy poller pays one commit for many runs,
 an idle one none, and nobody waits for a timer.
@@ -11,16 +11,19 @@ from typing import Literal, TypeAlias
 
 import anyio
 import anyio.lowlevel
+from anyio.abc import TaskGroup
 
 from longrun.task.alarm import alarm
+from longrun.task.spawn import Spawner, spawner
 from orchestrator.inbox.inbox import Inbox
-from orchestrator.inbox.store.records import Claimed, ClaimRequest, Failed, Released
+from orchestrator.inbox.store.records import Claimed, ClaimRequest, Failed, Released, Turn
 from orchestrator.inbox.worker.admission import BATCH, wanted
 from orchestrator.inbox.worker.backoff import Backoff
 from orchestrator.inbox.worker.execution import Desk, Execution
 from orchestrator.inbox.worker.executions import Ended, Executions
 from orchestrator.inbox.worker.news import News
 from orchestrator.inbox.worker.round import SWEEP_BATCH, Done, Round
+from orchestrator.inbox.worker.rounds import Rounds
 from orchestrator.inbox.worker.routes import Routes
 from orchestrator.inbox.worker.settling import Settling
 from orchestrator.inbox.worker.statistics import Statistics
@@ -44,6 +47,9 @@ AGEING = 8
 #: Outcomes that a round waits for while each turn of the event loop brings more of them.
 GATHERED = BATCH // 2
 
+#: Runs that a round must settle or claim to be carried out beside another one: smaller ones go together.
+BESIDE = BATCH // 2
+
 #: Seconds that outcomes may take to be stored after the last handler of a stopping poller has ended.
 SETTLE_WITHIN = 5.0
 
@@ -59,6 +65,7 @@ class Engine:
     def __init__(
         self,
         inbox: Inbox,
+        rounds: Rounds,
         routes: Routes,
         executions: Executions,
         statistics: Statistics,
@@ -79,6 +86,7 @@ class Engine:
         """Runs that were claimed."""
         self.news: News | None = None
         self._inbox = inbox
+        self._rounds = rounds
         self._routes = routes
         self._limits = routes.limits
         self._executions = executions
@@ -96,7 +104,10 @@ class Engine:
         self._progress = progress
         self._now = now
         self._alarm = alarm()
+        self._under_way: dict[Round, object] = {}
         self._hungry = True
+        self._deep = False
+        """The last claim brought as many as were asked for."""
         self._claims = 0
         self._sweep_at = self._promote_at = self._poll_at = -math.inf
         self._stops_at = self._settle_until = math.inf
@@ -117,25 +128,27 @@ class Engine:
         self._executions.closed = True
         self._alarm.ring()
 
-    async def run(self) -> None:
-        """Go on until stopped, or until nothing is left to do. :attr:`failure` is what ended it otherwise."""
+    async def run(self, tg: TaskGroup) -> None:
+        """Go on until stopped, or until nothing is left to do. :attr:`failure` is what ended it otherwise.
+
+        Rounds are children of *tg*.
+        """
+        spawn = spawner(tg)
         try:
-            await self._loop()
+            await self._loop(spawn)
         except BaseException:
             self._stops_at = self._now()
             with anyio.CancelScope(shield=True):
-                await self._loop()
+                await self._loop(spawn)
             raise
 
     @property
     def _closing(self) -> bool:
         return self._desk.stopping or self.failure is not None or self._stops_at < math.inf
 
-    async def _loop(self) -> None:
-        executions = self._executions
+    async def _loop(self, spawn: Spawner) -> None:
         while True:
             now = self._now()
-            self._statistics.cycles += 1
             if self._progress is not None:
                 self._progress()
             if self._closing:
@@ -144,10 +157,11 @@ class Engine:
             await self._gather()
             work = self._next_round(now)
             if work is not None:
-                await self._do(work, now)
+                self._statistics.cycles += 1
+                self._under_way[work] = spawn(self._carry_out, work, "inbox round")
             elif self._finished:
                 return
-            elif not executions.ended or self._next_at(now) > now:
+            else:
                 await self._alarm.wait(self._next_at(now))
 
     async def _gather(self) -> None:
@@ -162,7 +176,8 @@ class Engine:
 
     @property
     def _finished(self) -> bool:
-        busy = self._executions.held or self._executions.ended or self._executions.stuck
+        executions = self._executions
+        busy = executions.held or executions.ended or executions.stuck or self._under_way
         return not busy and (self._closing or (self._until_idle and not self._hungry))
 
     def _close(self, now: float) -> None:
@@ -176,7 +191,8 @@ class Engine:
                 if execution.stopped is None:
                     execution.logger.warning("intent.stopped: the poller ends; the run is given back")
                 executions.stop(execution, "drain")
-        if executions.held or not executions.ended:
+        settling = executions.ended or any(work.ended for work in self._under_way)
+        if executions.held or not settling:
             self._settle_until = math.inf
         elif self._settle_until == math.inf:
             self._settle_until = now + SETTLE_WITHIN
@@ -187,19 +203,29 @@ class Engine:
     # -- what to do next ---------------------------------------------------------------------------------------------
 
     def _next_round(self, now: float) -> Round | None:
-        ended = self._executions.ended if now >= self._backoff.settle_from else []
-        request = self._request(now) if now >= self._backoff.claim_from and not self._closing else None
+        beside = bool(self._under_way)
+        if len(self._under_way) >= self._rounds.most:
+            return None
         open_ = now >= self._backoff.claim_from and not self._closing
+        ended = self._executions.ended if now >= self._backoff.settle_from else []
+        limit = self._limit(now, beside=beside) if open_ else 0
         if now >= self._sweep_at and self._is_late(now):
             self._sweep_at = now + LATE
         sweep = open_ and now >= self._sweep_at
         promote = open_ and now >= self._promote_at
+        if beside and not sweep and not promote and max(len(ended), limit) < BESIDE:
+            return None
+        request = self._request(now, limit) if limit else None
         if not ended and request is None and not sweep and not promote:
             return None
         if ended:
             self._executions.ended = []
         else:  # not the list itself: what is appended while this round is under way belongs to the next one
             ended = []
+        if sweep:
+            self._sweep_at = now + SWEEP_INTERVAL
+        if promote:
+            self._promote_at = now + self._poll_interval
         register = self._types if request is not None and not self._routes.registered else ()
         return Round(self._inbox.store, ended, request, sweep=sweep, promote=promote, register=register)
 
@@ -208,18 +234,23 @@ class Engine:
         first = next(iter(self._executions.held), None)
         return first is not None and now >= first.expires
 
-    def _request(self, now: float) -> ClaimRequest | None:
+    def _limit(self, now: float, *, beside: bool) -> int:
+        """How many runs to claim; *beside* another claim only from what is known to be a backlog."""
         executions, limits = self._executions, self._limits
-        finishing = self._until_idle and bool(executions.ended)  # what ended may have submitted something
-        if executions.room or finishing or now >= self._poll_at or (limits and now >= limits.next_at(now)):
-            self._hungry, executions.room = True, False
-        if not self._hungry:
-            return None
-        limit = wanted(
-            free=executions.free, waiting=len(executions.waiting), slots=executions.slots, pace=executions.pace
-        )
-        if limit < 1:
-            return None
+        if beside:
+            hungry = self._deep and not limits  # what is being claimed counts towards limits when it is there
+        else:
+            finishing = self._until_idle and bool(executions.ended)  # what ended may have submitted something
+            if executions.room or finishing or now >= self._poll_at or (limits and now >= limits.next_at(now)):
+                self._hungry, executions.room = True, False
+            hungry = self._hungry
+        if not hungry:
+            return 0
+        coming = sum(0 if work.request is None else work.request.limit for work in self._under_way)
+        return wanted(free=executions.free - coming, slots=executions.slots, pace=executions.pace)
+
+    def _request(self, now: float, limit: int) -> ClaimRequest | None:
+        limits = self._limits
         types, caps = self._types, {}
         if limits:
             caps = limits.caps(now)
@@ -246,26 +277,35 @@ class Engine:
         return math.inf if self.news is None else self.news.interval
 
     def _next_at(self, now: float) -> float:
+        ended = bool(self._executions.ended) and not self._under_way  # else they go with the round behind it
+        settles = max(self._backoff.settle_from, now) if ended else math.inf
         if self._closing:
-            settles = self._backoff.settle_from if self._executions.ended else math.inf
-            stops = math.inf if now >= self._stops_at else self._stops_at
-            return min(stops, max(settles, now) if settles < math.inf else math.inf, self._settle_until)
+            ends = (each for each in (self._stops_at, self._settle_until) if each > now)
+            return min(settles, *ends, math.inf)
+        if len(self._under_way) >= self._rounds.most:
+            return math.inf
         rounds = min(self._sweep_at, self._promote_at)
-        if self._executions.free > 0:
+        if self._executions.free > 0 and not self._under_way:
             rounds = (
                 -math.inf
                 if self._hungry
                 else min(rounds, self._poll_at, self._limits.next_at(now) if self._limits else math.inf)
             )
-        rounds = max(rounds, self._backoff.claim_from)
-        return min(rounds, self._backoff.settle_from) if self._executions.ended else rounds
+        return min(max(rounds, self._backoff.claim_from), settles)
 
     # -- one round ---------------------------------------------------------------------------------------------------
+
+    async def _carry_out(self, work: Round) -> None:
+        try:
+            await self._do(work, self._now())
+        finally:
+            del self._under_way[work]
+            self._alarm.ring()
 
     async def _do(self, work: Round, now: float) -> None:
         try:
             with anyio.CancelScope(shield=True):  # what is claimed must reach a handler, or be given back
-                done = await self._inbox.database.transaction(work)
+                done = await self._rounds(work)
         except Exception as error:  # noqa: BLE001 - told apart below: what passes is waited out
             await self._failed(work, error, now)
         else:
@@ -276,7 +316,7 @@ class Engine:
                 self._inbox.announcer.work()  # others may have left runs behind for want of this place
             self._follow_up(work, done, now)
             if work.request is not None:
-                self._claimed(work.request, done.turn.claimed, now)
+                self._claimed(work.request, done.turn, now, promoted=done.promoted is not None)
 
     def _follow_up(self, work: Round, done: Done, now: float) -> None:
         if self.news is not None and work.request is not None:  # who has not looked has seen nothing
@@ -303,11 +343,15 @@ class Engine:
             elif isinstance(each.outcome, Released) and not self._closing:
                 self._hungry = True
 
-    def _claimed(self, request: ClaimRequest, claimed: Sequence[Claimed], now: float) -> None:
+    def _claimed(self, request: ClaimRequest, turn: Turn, now: float, *, promoted: bool) -> None:
+        claimed = turn.claimed
         self._claims += 1
         self._poll_at = now + self._poll_interval
-        if len(claimed) >= request.limit or (self._until_idle and claimed):  # only an empty claim means idle
+        self._deep = len(claimed) + turn.refused >= request.limit
+        if self._deep or (self._until_idle and claimed):  # only an empty claim means idle
             self._hungry = True
+        elif self._until_idle and not promoted:
+            self._promote_at = now  # and that nothing became due meanwhile
         if self._limits:
             self._limits.claimed(Counter(run.type for run in claimed), request.caps)
         if not claimed:
@@ -346,6 +390,10 @@ class Engine:
         self._statistics.errors[type(error).__name__] += 1
         if work.request is not None:
             self._hungry = True
+        if work.sweep:
+            self._sweep_at = now
+        if work.promote:
+            self._promote_at = now
         kept = list(work.ended)
         if kept and not (isinstance(error, SqlError) and self._settling.is_for_all(kept, error)):
             kept, trouble = await self._settling.apart(kept)

@@ -26,6 +26,7 @@ from orchestrator.inbox.worker.handlers import Handlers
 from orchestrator.inbox.worker.looks import Looks
 from orchestrator.inbox.worker.news import News
 from orchestrator.inbox.worker.renewals import Renewals
+from orchestrator.inbox.worker.rounds import rounds
 from orchestrator.inbox.worker.routes import Routes
 from orchestrator.inbox.worker.statistics import Sample, Statistics
 
@@ -135,8 +136,10 @@ class Poller:
         attempts = Attempts(self._classify, self._random)
         executions = Executions(self._concurrency, attempts, self._routes.limits, self.statistics, now)
         renewals = Renewals(self._inbox, executions, self._lease, self.statistics, now, self.logger)
+        carried_out = rounds(self._inbox.database, self._inbox.store)
         engine = Engine(
             self._inbox,
+            carried_out,
             self._routes,
             executions,
             self.statistics,
@@ -163,11 +166,12 @@ class Poller:
                         others.start_soon(self._looks.keep)
                         others.start_soon(renewals.keep)
                         others.start_soon(engine.news.follow)
-                        await engine.run()
+                        await engine.run(tg)
                         beside.cancel()
                 tg.cancel_scope.cancel()
         finally:
             self._executions = self._renewals = self._engine = self._looks = None
+            carried_out.close()
         if engine.failure is not None:
             await self._inbox.tables.explain(engine.failure)
             raise engine.failure

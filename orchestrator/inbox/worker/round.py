@@ -47,6 +47,16 @@ class Round:
         self.promote = promote
         self.register = register
 
+    @property
+    def is_turn(self) -> bool:
+        """Whether it settles and claims, and nothing else."""
+        return not (self.register or self.sweep or self.promote)
+
+    @property
+    def size(self) -> int:
+        """Runs that it settles or claims, whichever are more."""
+        return max(len(self.ended), 0 if self.request is None else self.request.limit)
+
     def __call__(self, connection: Connection) -> Done:
         store, request = self.store, self.request
         if self.register:

@@ -15,6 +15,7 @@ from orchestrator.sql.errors import ConnectionLost, DatabaseReadOnly, Transactio
 from orchestrator.sql.postgres import migrations
 from orchestrator.sql.postgres.connection import PortableConnection
 from orchestrator.sql.postgres.errors import from_committing, makes_useless, translated
+from orchestrator.sql.postgres.lane import Lane
 from orchestrator.sql.postgres.listener import Listener, Listening
 from orchestrator.sql.postgres.notifier import Notifier
 from orchestrator.sql.postgres.pool import Driver, Pool
@@ -44,6 +45,7 @@ class PostgresDatabase:
         self._turn = CapacityLimiter(size)
         self._listener = Listener(self._pool.connect)
         self._notifier = Notifier(self._pool.connect)
+        self._lanes: list[Lane] = []
 
     @classmethod
     @asynccontextmanager
@@ -92,6 +94,15 @@ class PostgresDatabase:
         for call in committed:
             call()
         return result
+
+    def lane(self, settings: str = "") -> Lane:
+        """A connection outside the pool, for single statements that are done very often; closed with the database.
+
+        *settings*: statements that prepare its session.
+        """
+        lane = Lane(self._pool.connect, self.where, settings)
+        self._lanes.append(lane)
+        return lane
 
     async def migrate(self, battery: str, steps: Sequence[str]) -> None:
         """Bring the tables of *battery* to version ``len(steps)``. Raises SchemaNewer and MigrationFailed."""
@@ -202,6 +213,8 @@ class PostgresDatabase:
             return migrations.version(driver, self.schema, battery)
 
     def _close(self) -> None:
+        for lane in self._lanes:
+            lane.close()
         self._listener.close()
         self._notifier.close()
         self._pool.close()

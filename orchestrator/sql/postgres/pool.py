@@ -88,7 +88,7 @@ class Pool:
                 if not self._idle:
                     break
                 connection, opened = self._idle.pop()
-            if not _has_news(connection):
+            if not has_news(connection):
                 return connection, opened
             connection.close()
         return self.connect(), self._clock()
@@ -102,7 +102,8 @@ class Pool:
         connection.close()
 
 
-def _has_news(connection: Driver) -> bool:
+def has_news(connection: Driver) -> bool:
+    """Whether there is something to read on an idle *connection*."""
     # To an idle connection a server sends nothing but its end: used, it would fail a unit of work that did no wrong.
     watch = select.poll()
     watch.register(connection.pgconn.socket, select.POLLIN)

@@ -17,14 +17,17 @@ PLANS = (
     "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off"
 )
 
-#: What a crash of the server may lose: a claim, whose run is then offered again.
-ASYNCHRONOUS = "; SET LOCAL synchronous_commit = off"
+#: The same for a session that does nothing else.
+SESSION = PLANS.replace("SET LOCAL", "SET")
 
 _DUE = "r.status = 'pending' AND r.ready AND r.deleted_at IS NULL AND r.run_at <= {now}"
 
+# What a crash of the server may lose: a claim, whose run is then offered again.
+_RELAXED = "CROSS JOIN (SELECT set_config('synchronous_commit', 'off', true)) AS relaxed "
+
 _KINDS = """
 kind AS MATERIALIZED (
-    SELECT t.type{cap} FROM {types} AS t(type) WHERE t.type IS NOT NULL AND NOT EXISTS (
+    SELECT t.type{cap} FROM {types} AS t(type) {relaxed}WHERE t.type IS NOT NULL AND NOT EXISTS (
         SELECT FROM {s}workflow_registry g WHERE g.workflow_name = t.type AND NOT g.is_enabled AND g.deleted_at IS NULL
     )
 )"""
@@ -279,6 +282,8 @@ class Shape:
     oldest_first: bool
     capped: bool = False
     """Not of each type as many as there are."""
+    relaxed: bool = False
+    """The transaction need not be on the disk when it is committed."""
 
 
 class Statements:
@@ -310,6 +315,7 @@ class Statements:
         recursive = False
         order = "r.priority, r.run_at, r.id"
         types = "unnest(%(types)s::text[])"
+        relaxed = ""
         limits = _UNCAPPED
         if settle:
             tables.append(_SETTLED)
@@ -322,12 +328,14 @@ class Statements:
                 types, recursive = _WITH_FOUND, True
             tables += [_KINDS, _QUOTAS if claim.many or claim.prefixes else _WHOLE, _CLAIMED]
             limits = _CAPPED if claim.capped else _UNCAPPED
+            relaxed = _RELAXED if claim.relaxed else ""
             events.append(_CLAIM_EVENTS)
             rows.append(_CLAIM_ROWS)
         tables.append(_EVENTS.replace("{rows}", "\n    UNION ALL".join(events)))
         text = "WITH " + ("RECURSIVE " if recursive else "") + ",".join(tables) + "\nUNION ALL".join(rows)
         for place, part in limits.items():
             text = text.replace(place, part)
+        text = text.replace("{relaxed}", relaxed)
         return text.replace("{types}", types).replace("{order}", order).format(**self._parts)
 
     def _text(self, template: str) -> str:

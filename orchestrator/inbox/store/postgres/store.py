@@ -12,10 +12,11 @@ from psycopg.errors import UniqueViolation
 from orchestrator.contracts import Connection
 from orchestrator.inbox.errors import AlreadyFinished, InboxError
 from orchestrator.inbox.machine import EVENTS, TRANSITIONS, Move, State
+from orchestrator.inbox.store.direct import Query
 from orchestrator.inbox.store.postgres.connection import array, rows, settings, texts
 from orchestrator.inbox.store.postgres.queries import Queries
 from orchestrator.inbox.store.postgres.schema import prefix, steps
-from orchestrator.inbox.store.postgres.statements import ASYNCHRONOUS, PLANS, Shape, Statements
+from orchestrator.inbox.store.postgres.statements import PLANS, SESSION, Shape, Statements
 from orchestrator.inbox.store.records import (
     Claimed,
     ClaimRequest,
@@ -68,11 +69,22 @@ class PostgresStore:
     def insert(self, connection: Connection, runs: Sequence[NewRun]) -> Sequence[Stored]:
         """See :class:`Store`."""
         found: dict[str, Stored] = {}
-        # Two inserts that share keys take them in the same order, or each would wait for the other.
         ordered = sorted(runs, key=lambda run: run.stored_key or "")
         for start in range(0, len(ordered), CHUNK):
             self._insert(connection, ordered[start : start + CHUNK], found)
         return [found[run.id] for run in runs]
+
+    @property
+    def session(self) -> str:
+        """See :class:`Direct`."""
+        return SESSION
+
+    def inserting(self, runs: Sequence[NewRun]) -> Query[frozenset[str]]:
+        """See :class:`Direct`."""
+        if all(run.idempotency_key is None for run in runs):
+            return Query(self._statements.insert_without_keys, _new(runs), _ids)
+        # Two inserts that share keys take them in the same order, or each would wait for the other.
+        return Query(self._statements.insert, _new(sorted(runs, key=lambda run: run.stored_key or "")), _ids)
 
     def claim(self, connection: Connection, request: ClaimRequest) -> Sequence[Claimed]:
         """See :class:`Store`."""
@@ -107,29 +119,50 @@ class PostgresStore:
         request = None if request is None else _within_caps(request)
         if not outcomes and request is None:
             return Turn(lost, ())
-        settings(connection, PLANS if outcomes or durable else PLANS + ASYNCHRONOUS)
-        values = {**_settled(outcomes), **_wanted(request)}
-        shape = None if request is None else _shape(request)
-        found = rows(connection, self._statements.turn(bool(outcomes), shape), values)
-        if outcomes:
-            kept = found.pop(0)[0] or ()
-            if len(kept) < len(outcomes):
-                done = {outcomes[place - 1].hold for place in kept}
-                lost |= {each.hold for each in outcomes} - done
-        if request is None:
-            return Turn(lost, ())
-        claimed = _claimed(found, request.worker)
-        if refused := len(found) - len(claimed):  # they stood in the way of others
-            again = replace(request, limit=refused, caps=_left(request.caps, claimed))
-            claimed += self._turn(connection, (), frozenset(), again, durable=bool(outcomes) or durable).claimed
-        return Turn(lost, claimed)
+        settings(connection, PLANS)
+        query = self._turning(outcomes, lost, request, durable=durable)
+        turn = query.read(rows(connection, query.statement, query.values))
+        if request is None or not turn.refused:
+            return turn
+        again = replace(request, limit=turn.refused, caps=_left(request.caps, turn.claimed))
+        more = self._turn(connection, (), frozenset(), again, durable=bool(outcomes) or durable)
+        return Turn(turn.lost, [*turn.claimed, *more.claimed])
+
+    def _turning(
+        self, outcomes: Sequence[Settled], lost: frozenset[Hold], request: ClaimRequest | None, *, durable: bool
+    ) -> Query[Turn]:
+        relaxed = not outcomes and not durable
+        shape = None if request is None else _shape(request, relaxed=relaxed)
+
+        def read(found: Sequence[tuple[Any, ...]]) -> Turn:
+            refused = lost
+            if outcomes:
+                kept, found = found[0][0] or (), found[1:]
+                if len(kept) < len(outcomes):
+                    done = {outcomes[place - 1].hold for place in kept}
+                    refused |= {each.hold for each in outcomes} - done
+            claimed = () if request is None else _claimed(found, request.worker)
+            return Turn(refused, claimed, len(found) - len(claimed))
+
+        return Query(self._statements.turn(bool(outcomes), shape), {**_settled(outcomes), **_wanted(request)}, read)
+
+    def turning(self, outcomes: Sequence[Settled], request: ClaimRequest | None) -> Query[Turn] | None:
+        """See :class:`Direct`."""
+        known, strange = _known(outcomes, lambda each: each.hold)
+        if request is not None:
+            if request.totals:
+                return None
+            request = _within_caps(request)
+        if (not known and request is None) or len({each.hold.worker for each in known}) > 1:
+            return None
+        return self._turning(known, strange, request, durable=False)
 
     def _with_room(self, connection: Connection, request: ClaimRequest) -> ClaimRequest:
         totals = {kind: request.totals[kind] for kind in request.types if kind in request.totals}
         if not totals:
             return replace(request, totals={})
         settings(connection, PLANS)
-        types = {"types": list(totals), "place": f"orchestrator.inbox {self._schema}"}
+        types = {"types": texts(totals), "place": f"orchestrator.inbox {self._schema}"}
         rows(connection, self._statements.lock, types)
         room = dict(rows(connection, self._statements.room, {**types, "totals": array(totals.values())}))
         caps = {kind: min(left, request.caps.get(kind, left)) for kind, left in room.items()}
@@ -235,10 +268,9 @@ class PostgresStore:
         return None
 
     def _insert(self, connection: Connection, runs: Sequence[NewRun], found: dict[str, Stored]) -> None:
-        with_keys = any(run.idempotency_key is not None for run in runs)
-        statement = self._statements.insert if with_keys else self._statements.insert_without_keys
         for _ in range(_LOOKS):
-            new = {str(id_) for (id_,) in rows(connection, statement, _new(runs))}
+            query = self.inserting(runs)
+            new = query.read(rows(connection, query.statement, query.values))
             found.update((run.id, Stored(run.id, existed=False)) for run in runs if run.id in new)
             runs = [run for run in runs if run.id not in new]
             if not runs:
@@ -265,7 +297,11 @@ class PostgresStore:
         rows(connection, statement, values)
 
 
-def _new(runs: Sequence[NewRun]) -> dict[str, object]:
+def _ids(found: Sequence[tuple[Any, ...]]) -> frozenset[str]:
+    return frozenset(id_ for (id_,) in found)
+
+
+def _new(runs: Sequence[NewRun]) -> dict[str, str | None]:
     return {
         "ids": array([run.id for run in runs]),
         "types": texts([run.type for run in runs]),
@@ -278,7 +314,7 @@ def _new(runs: Sequence[NewRun]) -> dict[str, object]:
     }
 
 
-def _holds(holds: Sequence[Hold]) -> dict[str, object]:
+def _holds(holds: Sequence[Hold]) -> dict[str, str | None]:
     return {
         "holder": holds[0].worker,
         "ids": array([hold.run_id for hold in holds]),
@@ -286,7 +322,7 @@ def _holds(holds: Sequence[Hold]) -> dict[str, object]:
     }
 
 
-def _settled(outcomes: Sequence[Settled]) -> dict[str, object]:
+def _settled(outcomes: Sequence[Settled]) -> dict[str, str | None]:
     if not outcomes:
         return {}
     moves, results, errors, waits = [], [], [], []
@@ -307,28 +343,28 @@ def _settled(outcomes: Sequence[Settled]) -> dict[str, object]:
     return {**_holds([each.hold for each in outcomes]), **told}
 
 
-def _wanted(request: ClaimRequest | None) -> dict[str, object]:
+def _wanted(request: ClaimRequest | None) -> dict[str, str | None]:
     if request is None:
         return {}
     limit = request.limit
     types = list(dict.fromkeys(request.types))
     kinds = len(types) + 4 * len(request.prefixes)  # as good a guess as any of how many types a prefix brings
-    values: dict[str, object] = {
+    values: dict[str, str | None] = {
         "worker": request.worker,
-        "types": types,
+        "types": texts(types),
         "limit": str(limit),
         "share": str(min(limit, 2 * limit // max(1, kinds) + 4)),
         "lease": str(request.lease),
         "first": _json(worker_id=request.worker, attempt=0),
         "started": _json(worker_id=request.worker),
     }
-    if _shape(request).capped:
-        values["capped"] = list(request.caps)
+    if _shape(request, relaxed=False).capped:
+        values["capped"] = texts(request.caps)
         values["caps"] = array(request.caps.values())
     if request.prefixes:
-        values["lows"] = list(request.prefixes)
-        values["highs"] = [above(low) for low in request.prefixes]
-        values["excluded"] = list(request.excluded)
+        values["lows"] = texts(request.prefixes)
+        values["highs"] = texts(map(above, request.prefixes))
+        values["excluded"] = texts(request.excluded)
     return values
 
 
@@ -358,11 +394,10 @@ def _left(caps: Mapping[str, int], claimed: Sequence[Claimed]) -> Mapping[str, i
     return {kind: cap - taken[kind] for kind, cap in caps.items()}
 
 
-def _shape(request: ClaimRequest) -> Shape:
+def _shape(request: ClaimRequest, *, relaxed: bool) -> Shape:
     many = len(request.types) > 1
-    return Shape(
-        many, bool(request.prefixes), request.oldest_first, bool(request.caps) and (many or bool(request.prefixes))
-    )
+    capped = bool(request.caps) and (many or bool(request.prefixes))
+    return Shape(many, bool(request.prefixes), request.oldest_first, capped, relaxed)
 
 
 def _claimed(found: Sequence[tuple[Any, ...]], worker: str) -> list[Claimed]:

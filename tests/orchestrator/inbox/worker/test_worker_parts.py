@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from orchestrator.contracts import Stall
 from orchestrator.inbox import DuplicateHandler, Handlers, InvalidHandler, handler
-from orchestrator.inbox.worker.admission import AHEAD, BATCH, wanted
+from orchestrator.inbox.worker.admission import AHEAD, BATCH, MOST_AHEAD, wanted
 from orchestrator.inbox.worker.backoff import Backoff
 from orchestrator.inbox.worker.handlers import Handler
 from orchestrator.inbox.worker.limits import Limit, Limits, Rate
@@ -31,13 +31,12 @@ def test_a_claim_is_bounded_by_its_slots_and_by_what_quick_handlers_do_in_a_mome
     running = slots if waiting else min(running, slots)  # nothing waits beside a free slot
     free = slots - running - waiting
 
-    limit = wanted(free=free, waiting=waiting, slots=slots, pace=pace)
+    limit = wanted(free=free, slots=slots, pace=pace)
 
     assert 0 <= limit <= BATCH
     if pace is None or pace * slots > AHEAD:
         assert limit <= max(0, free)
-    assert limit <= max(0, free) + BATCH
-    assert max(0, limit - max(0, free)) + waiting <= max(BATCH, waiting)
+    assert not limit or limit + running + waiting <= slots + MOST_AHEAD
 
 
 def test_a_database_in_trouble_is_left_alone_for_longer_and_longer():

@@ -35,14 +35,15 @@ async def test_a_poller_with_a_backlog_is_cancelled_as_any_other(inbox, poller_o
 
     async def work(run):
         done.append(run.payload)
+        if len(done) == 1000:
+            limit.cancel()
 
     await inbox.submit_many([Intent("mail.v1", number) for number in range(20_000)])
-    with anyio.move_on_after(0.1) as limit:
+    with anyio.CancelScope() as limit:
         await poller_of(work, concurrency=100).run()
 
     assert limit.cancelled_caught
-    assert anyio.current_time() < 1
-    assert len(done) < 20_000
+    assert 1000 <= len(done) < 5000
 
 
 async def test_rounds_that_claim_nothing_do_not_hide_what_another_process_stored(tmp_path, during):

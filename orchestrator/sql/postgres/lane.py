@@ -1,0 +1,195 @@
+"""A lane: one connection whose statements are awaited in the event loop itself.
+
+A unit of work on the pool needs a thread, and with it a hop there and back and the interpreter's lock for every answer
+of the server. Where one statement is all there is to do, and it is done thousands of times a second, that costs as much
+as the statement.
+"""
+
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import psycopg
+from anyio import CapacityLimiter, to_thread
+from psycopg.adapt import Transformer
+from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGresult
+
+from longrun.backend import running_asyncio
+from orchestrator.sql.errors import ConnectionLost, DatabaseClosed
+from orchestrator.sql.postgres.errors import from_committing, makes_useless, translated
+from orchestrator.sql.postgres.pool import OLDEST, Driver, has_news
+
+if TYPE_CHECKING:
+    import asyncio
+
+_PLACE = re.compile(r"%(?:\((\w+)\)s|%)")
+_GOOD = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
+
+
+class Lane:
+    """Statements one after another, each a transaction of its own, on a connection that is opened when it is needed.
+
+    *settings*: statements that prepare a session. *where*: how errors name the database.
+    """
+
+    def __init__(self, connect: Callable[[], Driver], where: str, settings: str) -> None:
+        self._connect = connect
+        self._where = where
+        self._settings = settings
+        self._one = CapacityLimiter(1)
+        self._session: _Session | None = None
+        self._opened = 0.0
+        self._closed = False
+
+    async def fetch(self, statement: str, values: Mapping[str, str | None]) -> list[tuple[Any, ...]]:
+        """Execute *statement*, prepared once per connection, and fetch all its rows. Not while another one is at it.
+
+        Its parameters are written ``%(name)s``, with a cast where the place itself does not say the type; *values* are
+        texts as the server reads them.
+
+        Raises SqlError; ConnectionLost with ``outcome_unknown`` when the connection broke under the statement.
+        Cancelled, it closes the connection, and nobody knows what became of the statement: shield it.
+        """
+        session = await self._ready()
+        with translated(self._where):
+            try:
+                return await session.fetch(*_numbered(statement), values)
+            except psycopg.Error as error:
+                if makes_useless(error):
+                    session.close()
+                found = from_committing(error, self._where)  # the end of a statement is its commit
+                if isinstance(found, ConnectionLost):
+                    raise found from error
+                raise
+            finally:
+                if session.busy:
+                    session.close()
+
+    def close(self) -> None:
+        """Close the connection; the lane is of no use any more. From any thread, while no statement is under way."""
+        self._closed = True
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    async def _ready(self) -> "_Session":
+        if self._closed:
+            raise DatabaseClosed(f"{self._where} is closed; use it inside its 'async with' block only", self._where)
+        session = self._session
+        if session is not None and (session.is_broken or time.monotonic() - self._opened >= OLDEST):
+            session.close()
+            session = None
+        if session is None:
+            session = self._session = await to_thread.run_sync(self._open, limiter=self._one)
+            self._opened = time.monotonic()
+        return session
+
+    def _open(self) -> "_Session":
+        driver = self._connect()
+        try:
+            with translated(self._where):
+                driver.autocommit = True
+                if self._settings:
+                    driver.execute(self._settings.encode())
+        except BaseException:
+            driver.close()
+            raise
+        return _Session(driver)
+
+
+class _Session:
+    """The connection of *driver*, through libpq's calls that do not wait."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._pgconn = driver.pgconn
+        self._names: dict[bytes, bytes] = {}
+        self._readable: Callable[[int], Awaitable[None]] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a statement was left in the middle."""
+        return not self._driver.closed and self._pgconn.transaction_status != TransactionStatus.IDLE
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it would fail a statement that did no wrong."""
+        return self._driver.closed or has_news(self._driver)
+
+    async def fetch(
+        self, statement: bytes, names: tuple[str, ...], values: Mapping[str, str | None]
+    ) -> list[tuple[Any, ...]]:
+        self._pgconn.nonblocking = 1
+        name = self._names.get(statement)
+        if name is None:
+            name = b"lane_%d" % len(self._names)
+            self._pgconn.send_prepare(name, statement)
+            await self._result()
+            self._names[statement] = name
+        given = [values[each] for each in names]
+        self._pgconn.send_query_prepared(name, [None if value is None else value.encode() for value in given])
+        return self._rows(await self._result())
+
+    async def _result(self) -> PGresult:
+        pgconn = self._pgconn
+        while pgconn.flush():  # the server takes a whole statement before it answers
+            await anyio.wait_writable(pgconn.socket)
+        if self._readable is None:
+            self._readable = _readable()
+        while pgconn.is_busy():
+            await self._readable(pgconn.socket)
+            pgconn.consume_input()
+        found = result = pgconn.get_result()
+        while result is not None:  # there is one, and then the end of it
+            result = pgconn.get_result()
+        assert found is not None, "a statement was sent"
+        if found.status not in _GOOD:
+            raise psycopg.errors.error_from_result(found)
+        return found
+
+    def _rows(self, result: PGresult) -> list[tuple[Any, ...]]:
+        if not result.ntuples:
+            return []
+        loads = Transformer(self._driver)
+        loads.set_pgresult(result)
+        return loads.load_rows(0, result.ntuples, tuple)
+
+    def close(self) -> None:
+        self._driver.close()
+
+
+@lru_cache(maxsize=256)
+def _numbered(statement: str) -> tuple[bytes, tuple[str, ...]]:
+    """*statement* as the server takes it, and the names of its parameters in the order of their numbers."""
+    numbers: dict[str, int] = {}
+
+    def place(found: "re.Match[str]") -> str:
+        return "%" if found[1] is None else f"${numbers.setdefault(found[1], len(numbers) + 1)}"
+
+    return _PLACE.sub(place, statement).encode(), tuple(numbers)
+
+
+def _readable() -> Callable[[int], Awaitable[None]]:
+    """How to wait until there is something to read; anyio's own way takes asyncio a turn more."""
+    loop = running_asyncio()
+    if loop is None:
+        return anyio.wait_readable
+
+    async def readable(socket: int) -> None:
+        ready = loop.create_future()
+        loop.add_reader(socket, _wake, ready)
+        try:
+            await ready
+        finally:
+            loop.remove_reader(socket)
+
+    return readable
+
+
+def _wake(ready: "asyncio.Future[None]") -> None:
+    if not ready.done():
+        ready.set_result(None)
