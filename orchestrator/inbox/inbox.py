@@ -194,10 +194,11 @@ class Inbox:
 
     async def submit_many(self, intents: Sequence[Intent]) -> Sequence[Submitted]:
         """Store all of *intents* in one transaction, or none; their run ids in the same order."""
-        runs = [self._new(intent) for intent in intents]
-        if not runs:
+        if not intents:
             return []
-        stored = await self.tables.needed(self._submissions.many(runs))
+        runs = (self._new(intent) for intent in intents)
+        keyed = any(intent.idempotency_key is not None for intent in intents)
+        stored = await self.tables.needed(self._submissions.many(len(intents), runs, keyed=keyed))
         return [Submitted.of(each) for each in stored]
 
     def submit_in(

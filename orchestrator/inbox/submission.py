@@ -1,7 +1,8 @@
 """The storing of intents that are submitted one by one, many in one statement."""
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar
 
 import anyio
 from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
@@ -9,15 +10,18 @@ from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 from longrun.backend import running_asyncio
 from orchestrator.contracts import Database
 from orchestrator.inbox.errors import InboxError, InvalidIntent
-from orchestrator.inbox.store.direct import Direct
 from orchestrator.inbox.store.port import Store
 from orchestrator.inbox.store.records import NewRun, Stored
-from orchestrator.sql import Lane, Server, SqlError, server_of
+from orchestrator.inbox.writing import Units, writing
+from orchestrator.sql import SqlError
 
 T = TypeVar("T")
 
 #: Intents in one statement.
 LARGEST = 1000
+
+#: Intents that are made and stored at a time of those that are submitted together.
+CHUNK = 500
 
 #: Characters of payloads in one statement, give or take the last one.
 LARGEST_SIZE = 4 * 1024 * 1024
@@ -57,12 +61,11 @@ class Submissions:
     """
 
     def __init__(self, database: Database, store: Store, stored: Callable[[Sequence[NewRun]], None]) -> None:
-        self._database = database
-        self._store = store
+        self._one_by_one = writing(database, store)
+        self._together = writing(database, store)  # apart, so that a thousand do not hold up the one
+        self._units = Units(database, store)
         self._stored = stored
         self._last: _Batch | None = None
-        self._lane_of: tuple[Server, Lane] | None = None
-        self._writing: set[object] = set()
 
     async def __call__(self, run: NewRun) -> Stored:
         """Store *run*. Cancelled before, nothing is stored; cancelled meanwhile, all the same it is, and others' too.
@@ -74,7 +77,7 @@ class Submissions:
         if batch is None or batch.begun or len(batch.runs) >= LARGEST or batch.size >= LARGEST_SIZE:
             place = 0
             batch = self._last = _Batch(run, batch)
-            await self._lead(batch)
+            await _undisturbed(self._write(batch))
         else:
             place = len(batch.runs)
             batch.runs.append(run)
@@ -87,30 +90,31 @@ class Submissions:
             raise outcome
         return outcome
 
-    async def many(self, runs: Sequence[NewRun]) -> Sequence[Stored]:
-        """Store all of *runs* in one transaction, or none."""
+    async def many(self, count: int, runs: Iterator[NewRun], *, keyed: bool) -> Sequence[Stored]:
+        """Store all *count* of *runs* in one transaction, or none; *keyed*: some have keys. Cancelled, they are stored.
+
+        Raises what *runs* do when they are made, InvalidIntent, and SqlError.
+        """
+        await checkpoint_if_cancelled()
+        made: list[NewRun] = []
+
+        def chunks() -> Iterator[Sequence[NewRun]]:
+            while chunk := list(islice(runs, CHUNK)):
+                made.extend(chunk)
+                yield chunk
+
         try:
-            outcomes = await self._database.transaction(lambda connection: self._store.insert(connection, runs))
+            if count <= LARGEST:
+                made.extend(runs)
+                stored = await _undisturbed(self._together.some(made))
+            else:
+                stored = await _undisturbed((self._units if keyed else self._together).all(chunks()))
         except (SqlError, InboxError):
             raise
         except Exception as error:
             raise _refusal("one of the intents", error) from error
-        self._tell(runs, outcomes)
-        return outcomes
-
-    async def _lead(self, batch: _Batch) -> None:
-        with anyio.CancelScope(shield=True):
-            loop = running_asyncio()
-            if loop is None:
-                await self._write(batch)
-                return
-            # asyncio's own cancellation knows no shield of a scope; the others in the batch are not to suffer from it.
-            import asyncio
-
-            task = loop.create_task(self._write(batch))
-            self._writing.add(task)
-            task.add_done_callback(self._writing.discard)
-            await asyncio.shield(task)
+        self._tell(made, stored)
+        return stored
 
     async def _write(self, batch: _Batch) -> None:
         try:
@@ -129,7 +133,7 @@ class Submissions:
 
     async def _outcomes(self, runs: Sequence[NewRun]) -> Sequence[Stored | Exception]:
         try:
-            return await self._insert(runs)
+            return await self._one_by_one.some(runs)
         except (SqlError, InboxError) as error:
             if isinstance(error, SqlError) or len(runs) == 1:
                 return [error] * len(runs)
@@ -140,26 +144,6 @@ class Submissions:
             (await self._outcomes([run]))[0] for run in runs
         ]  # somebody's is refused; it must not be the others' loss
 
-    async def _insert(self, runs: Sequence[NewRun]) -> Sequence[Stored]:
-        server = server_of(self._database)
-        if server is None or not isinstance(self._store, Direct):
-            return await self._unit(runs)
-        query = self._store.inserting(runs)
-        new = query.read(await self._lane(server, self._store).fetch(query.statement, query.values))
-        found = {run.id: Stored(run.id, existed=False) for run in runs if run.id in new}
-        if len(found) < len(runs):  # some have a key that is taken
-            others = [run for run in runs if run.id not in new]
-            found.update(zip((run.id for run in others), await self._unit(others), strict=True))
-        return [found[run.id] for run in runs]
-
-    async def _unit(self, runs: Sequence[NewRun]) -> Sequence[Stored]:
-        return await self._database.transaction(lambda connection: self._store.insert(connection, runs))
-
-    def _lane(self, server: Server, store: Direct) -> Lane:
-        if self._lane_of is None or self._lane_of[0] is not server:  # opened again with its service
-            self._lane_of = (server, server.lane(store.session))
-        return self._lane_of[1]
-
     def _tell(self, runs: Sequence[NewRun], outcomes: Sequence[Stored | Exception]) -> None:
         new = [
             run
@@ -168,6 +152,26 @@ class Submissions:
         ]
         if new:
             self._stored(new)
+
+
+#: An event loop refers to its tasks only weakly.
+_at_it: set[object] = set()
+
+
+async def _undisturbed(writing: Coroutine[Any, Any, T]) -> T:
+    """What *writing* comes to, which goes on to its end whatever is cancelled meanwhile."""
+    with anyio.CancelScope(shield=True):
+        loop = running_asyncio()
+        if loop is None:
+            return await writing
+        # asyncio's own cancellation knows no shield of a scope; the others in a batch are not to suffer from it.
+        import asyncio
+
+        task = loop.create_task(writing)
+        _at_it.add(task)
+        task.add_done_callback(_at_it.discard)
+        return await asyncio.shield(task)
+    raise AssertionError("nobody cancels this scope")
 
 
 def _refusal(what: str, error: Exception) -> InvalidIntent:

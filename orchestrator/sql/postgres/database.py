@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import anyio
 import psycopg
@@ -45,7 +46,8 @@ class PostgresDatabase:
         self._turn = CapacityLimiter(size)
         self._listener = Listener(self._pool.connect)
         self._notifier = Notifier(self._pool.connect)
-        self._lanes: list[Lane] = []
+        self._lanes: WeakSet[Lane] = WeakSet()
+        self._closed = False
 
     @classmethod
     @asynccontextmanager
@@ -101,7 +103,9 @@ class PostgresDatabase:
         *settings*: statements that prepare its session.
         """
         lane = Lane(self._pool.connect, self.where, settings)
-        self._lanes.append(lane)
+        self._lanes.add(lane)
+        if self._closed:
+            lane.close()
         return lane
 
     async def migrate(self, battery: str, steps: Sequence[str]) -> None:
@@ -213,7 +217,8 @@ class PostgresDatabase:
             return migrations.version(driver, self.schema, battery)
 
     def _close(self) -> None:
-        for lane in self._lanes:
+        self._closed = True
+        for lane in tuple(self._lanes):
             lane.close()
         self._listener.close()
         self._notifier.close()

@@ -7,7 +7,8 @@ as the statement.
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import anyio
 import psycopg
 from anyio import CapacityLimiter, to_thread
 from psycopg.adapt import Transformer
-from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
 from longrun.backend import running_asyncio
@@ -43,6 +44,7 @@ class Lane:
         self._one = CapacityLimiter(1)
         self._session: _Session | None = None
         self._opened = 0.0
+        self._begun = False
         self._closed = False
 
     async def fetch(self, statement: str, values: Mapping[str, str | None]) -> list[tuple[Any, ...]]:
@@ -55,19 +57,39 @@ class Lane:
         Cancelled, it closes the connection, and nobody knows what became of the statement: shield it.
         """
         session = await self._ready()
-        with translated(self._where):
-            try:
-                return await session.fetch(*_numbered(statement), values)
-            except psycopg.Error as error:
-                if makes_useless(error):
-                    session.close()
-                found = from_committing(error, self._where)  # the end of a statement is its commit
-                if isinstance(found, ConnectionLost):
-                    raise found from error
-                raise
-            finally:
-                if session.busy:
-                    session.close()
+        with self._trouble(session):
+            await session.send(*_numbered(statement), values)
+            return await session.rows()
+
+    async def send(self, statement: str, values: Mapping[str, str | None]) -> None:
+        """The first half of :meth:`fetch`, in a :meth:`transaction`: the server goes to work, and we may, too."""
+        assert self._session is not None, "in a transaction"
+        with self._trouble(self._session):
+            await self._session.send(*_numbered(statement), values)
+
+    async def rows(self) -> list[tuple[Any, ...]]:
+        """The other half of it."""
+        assert self._session is not None, "in a transaction"
+        with self._trouble(self._session):
+            return await self._session.rows()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """The statements in the block are one transaction: committed behind it, rolled back when it raises."""
+        await self.fetch("BEGIN", {})
+        session = self._session
+        assert session is not None, "it has just begun"
+        self._begun = True
+        try:
+            yield
+        except BaseException:
+            session.close()  # which rolls back, wherever the statement stands
+            raise
+        finally:
+            self._begun = False
+        with self._trouble(session):  # of this very session: on a new one there is nothing to be committed
+            await session.send(*_numbered("COMMIT"), {})
+            await session.rows()
 
     def close(self) -> None:
         """Close the connection; the lane is of no use any more. From any thread, while no statement is under way."""
@@ -75,6 +97,18 @@ class Lane:
         if self._session is not None:
             self._session.close()
             self._session = None
+
+    @contextmanager
+    def _trouble(self, session: "_Session") -> Iterator[None]:
+        with translated(self._where):
+            try:
+                yield
+            except BaseException as error:
+                if not isinstance(error, psycopg.Error) or makes_useless(error):
+                    session.close()  # it was left in the middle of a statement, or would say the same for ever
+                elif not self._begun and isinstance(lost := from_committing(error, self._where), ConnectionLost):
+                    raise lost from error  # the end of a statement is its commit
+                raise
 
     async def _ready(self) -> "_Session":
         if self._closed:
@@ -107,23 +141,16 @@ class _Session:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._pgconn = driver.pgconn
+        self._pgconn.nonblocking = 1
         self._names: dict[bytes, bytes] = {}
         self._readable: Callable[[int], Awaitable[None]] | None = None
-
-    @property
-    def busy(self) -> bool:
-        """Whether a statement was left in the middle."""
-        return not self._driver.closed and self._pgconn.transaction_status != TransactionStatus.IDLE
 
     @property
     def is_broken(self) -> bool:
         """Whether it would fail a statement that did no wrong."""
         return self._driver.closed or has_news(self._driver)
 
-    async def fetch(
-        self, statement: bytes, names: tuple[str, ...], values: Mapping[str, str | None]
-    ) -> list[tuple[Any, ...]]:
-        self._pgconn.nonblocking = 1
+    async def send(self, statement: bytes, names: tuple[str, ...], values: Mapping[str, str | None]) -> None:
         name = self._names.get(statement)
         if name is None:
             name = b"lane_%d" % len(self._names)
@@ -132,11 +159,20 @@ class _Session:
             self._names[statement] = name
         given = [values[each] for each in names]
         self._pgconn.send_query_prepared(name, [None if value is None else value.encode() for value in given])
-        return self._rows(await self._result())
+        while self._pgconn.flush():  # the server takes a whole statement before it answers
+            await anyio.wait_writable(self._pgconn.socket)
+
+    async def rows(self) -> list[tuple[Any, ...]]:
+        result = await self._result()
+        if not result.ntuples:
+            return []
+        loads = Transformer(self._driver)
+        loads.set_pgresult(result)
+        return loads.load_rows(0, result.ntuples, tuple)
 
     async def _result(self) -> PGresult:
         pgconn = self._pgconn
-        while pgconn.flush():  # the server takes a whole statement before it answers
+        while pgconn.flush():
             await anyio.wait_writable(pgconn.socket)
         if self._readable is None:
             self._readable = _readable()
@@ -150,13 +186,6 @@ class _Session:
         if found.status not in _GOOD:
             raise psycopg.errors.error_from_result(found)
         return found
-
-    def _rows(self, result: PGresult) -> list[tuple[Any, ...]]:
-        if not result.ntuples:
-            return []
-        loads = Transformer(self._driver)
-        loads.set_pgresult(result)
-        return loads.load_rows(0, result.ntuples, tuple)
 
     def close(self) -> None:
         self._driver.close()

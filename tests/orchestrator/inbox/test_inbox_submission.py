@@ -30,7 +30,7 @@ async def inbox(url, anyio_backend):
 
 
 class Counted:
-    """A store that counts its inserts and holds back the first of them until it is told to go on."""
+    """The sizes of the inserts of a SQLite store; the first of them is held back until it is told to go on."""
 
     def __init__(self, inbox):
         self.sizes = []
@@ -47,9 +47,36 @@ class Counted:
         return self._insert(connection, runs)
 
 
-async def test_submits_that_come_together_share_a_statement(inbox):
+class Locked:
+    """The same of a PostgreSQL store: somebody has locked its table."""
+
+    def __init__(self, inbox, url):
+        self.sizes = []
+        self.inside = anyio.Event()
+        self.go = self
+        self._inserting = inbox.store.inserting
+        inbox.store.inserting = self
+        self._lock = psycopg.connect(url)
+        self._lock.execute("LOCK TABLE workflow.workflow_run IN SHARE ROW EXCLUSIVE MODE")
+
+    def __call__(self, runs):
+        self.sizes.append(len(runs))
+        self.inside.set()
+        return self._inserting(runs)
+
+    def set(self):
+        self._lock.close()
+
+
+@pytest.fixture
+def hold_back(inbox, url):
+    """Hold back the first insert from now on, and count them."""
+    return lambda: Counted(inbox) if url.startswith("sqlite") else Locked(inbox, url)
+
+
+async def test_submits_that_come_together_share_a_statement(inbox, hold_back):
     """The first goes at once; those that arrive meanwhile share the second, and each has its own run."""
-    counted, ids = Counted(inbox), {}
+    counted, ids = hold_back(), {}
 
     async def submit(number):
         ids[number] = await inbox.submit("mail.v1", number)
@@ -68,9 +95,9 @@ async def test_submits_that_come_together_share_a_statement(inbox):
     assert len(runs) == 40
 
 
-async def test_a_statement_has_at_most_a_thousand_intents(inbox):
+async def test_a_statement_has_at_most_a_thousand_intents(inbox, hold_back):
     """What is beyond waits for the one after it."""
-    counted = Counted(inbox)
+    counted = hold_back()
 
     async with anyio.create_task_group() as tg:
         tg.start_soon(inbox.submit, "mail.v1", 0)
@@ -84,9 +111,9 @@ async def test_a_statement_has_at_most_a_thousand_intents(inbox):
     assert (await inbox.stats()).counts == {("mail.v1", State.PENDING): 1201}
 
 
-async def test_large_payloads_are_not_piled_up(inbox):
+async def test_large_payloads_are_not_piled_up(inbox, hold_back):
     """Some MiB in one statement, not a thousand of them."""
-    counted = Counted(inbox)
+    counted = hold_back()
 
     async with anyio.create_task_group() as tg:
         tg.start_soon(inbox.submit, "mail.v1", 0)
@@ -99,7 +126,7 @@ async def test_large_payloads_are_not_piled_up(inbox):
     assert counted.sizes == [1, 5, 5, 2]
 
 
-async def test_what_the_database_refuses_of_one_does_not_fail_the_others(inbox, url):
+async def test_what_the_database_refuses_of_one_does_not_fail_the_others(inbox, url, hold_back):
     """Each of the others is stored; the one has a typed error with what the database said."""
     if url.startswith("sqlite"):
         trigger = """CREATE TRIGGER no BEFORE INSERT ON workflow_run WHEN NEW.type = 'bad.v1'
@@ -108,7 +135,7 @@ async def test_what_the_database_refuses_of_one_does_not_fail_the_others(inbox, 
     else:
         check = "ALTER TABLE workflow_run ADD CONSTRAINT \"not in this house\" CHECK (type <> 'bad.v1')"
         await inbox.database.transaction(lambda c: c.execute(check).rowcount)
-    counted, outcomes = Counted(inbox), {}
+    counted, outcomes = hold_back(), {}
 
     async def submit(number):
         try:
@@ -142,9 +169,9 @@ async def test_one_that_is_refused_in_many_keeps_all_out(inbox, url):
     assert (await inbox.stats()).counts == {}
 
 
-async def test_a_submit_that_is_cancelled_meanwhile_is_stored_and_the_others_too(inbox):
+async def test_a_submit_that_is_cancelled_meanwhile_is_stored_and_the_others_too(inbox, hold_back):
     """Both the one that writes and one that waits for it."""
-    counted, ids = Counted(inbox), []
+    counted, ids = hold_back(), []
 
     async def submit(number, scope):
         with scope:
@@ -177,9 +204,9 @@ async def test_a_submit_in_a_cancelled_scope_stores_nothing(inbox):
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_asyncio_may_cancel_the_task_that_writes(inbox):
+async def test_asyncio_may_cancel_the_task_that_writes(inbox, hold_back):
     """As asyncio.timeout and asyncio.TaskGroup do, which no scope can shield from; the others have their ids."""
-    counted = Counted(inbox)
+    counted = hold_back()
     first = asyncio.create_task(inbox.submit("mail.v1", 0))
     await counted.inside.wait()
     second, third = (asyncio.create_task(inbox.submit("mail.v1", number)) for number in (1, 2))
@@ -231,9 +258,9 @@ async def test_who_submits_is_told_whether_the_run_was_there_already(inbox):
     assert isinstance(first, str)
 
 
-async def test_the_same_key_in_one_statement_is_one_run(inbox):
+async def test_the_same_key_in_one_statement_is_one_run(inbox, hold_back):
     """Whoever comes first has it; the others learn its id."""
-    counted, ids = Counted(inbox), []
+    counted, ids = hold_back(), []
 
     async def submit(number):
         ids.append(await inbox.submit("mail.v1", number, idempotency_key="k"))

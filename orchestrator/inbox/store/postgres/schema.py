@@ -154,6 +154,15 @@ CREATE TRIGGER orchestrator_run_d_key BEFORE UPDATE OF status ON {s}workflow_run
 """
 
 
+# An intent has four event rows or more, and each index costs as much as its row. One key finds the history of a run in
+# its order, and no two rows are alike in it; that no number stands twice is for its sequence to see to.
+EVENT_KEY = """
+ALTER TABLE {s}workflow_event DROP CONSTRAINT IF EXISTS workflow_event_pkey;
+ALTER TABLE {s}workflow_event ADD PRIMARY KEY (workflow_id, id);
+DROP INDEX IF EXISTS {s}orchestrator_event_run
+"""
+
+
 def prefix(schema: str | None) -> str:
     """What stands before each name: the quoted *schema* and a dot, or nothing, which leaves it to the search_path."""
     return "" if schema is None else '"' + schema.replace('"', '""') + '".'
@@ -167,4 +176,5 @@ def steps(schema: str | None) -> Sequence[str]:
         f"{COLUMNS};{INDEXES};{TRIGGERS}".format(s=place),
         CHECKPOINT.format(s=place),
         KEYS.format(s=place),
+        EVENT_KEY.format(s=place),
     )
