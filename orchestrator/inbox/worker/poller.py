@@ -170,6 +170,7 @@ class Poller:
                 tg.cancel_scope.cancel()
         finally:
             self._executions = self._renewals = self._engine = self._looks = None
+            self.stopping = False  # one that is paused has another life before it
         if engine.failure is not None:
             await self._inbox.tables.explain(engine.failure)
             raise engine.failure
