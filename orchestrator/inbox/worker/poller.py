@@ -88,6 +88,11 @@ class Poller:
         self._renewals: Renewals | None = None
 
     @property
+    def inbox(self) -> Inbox:
+        """Whose runs it runs."""
+        return self._inbox
+
+    @property
     def running(self) -> int:
         """How many handlers are at work."""
         return 0 if self._executions is None else self._executions.running
