@@ -168,16 +168,26 @@ async def a_result_that_is_no_number(run):
     return float("nan")
 
 
+def no_async_function(run):
+    return None
+
+
+async def no_function_either(run):
+    yield run
+
+
 @pytest.mark.parametrize(
     ("work", "said"),
     [
         (a_permanent_failure, "PermanentFailure: bad credential"),
+        (no_async_function, "returned NoneType, which cannot be awaited; make it an async function"),
+        (no_function_either, "returned async_generator, which cannot be awaited; make it an async function"),
         (a_result_that_is_no_json, "the handler's result cannot be stored as JSON"),
         (a_result_that_is_no_number, "the handler's result cannot be stored as JSON"),
     ],
 )
 async def test_what_trying_again_cannot_help_is_failed_at_once(inbox, work, said):
-    """With its error; never a row that stays leased."""
+    """With its error; never a row that stays leased, and no work that is done again because it was no coroutine."""
     run_id = await inbox.submit("mail.v1", 1)
 
     await poller_of(inbox, work).poll()
