@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from longrun.task.runner import Runner
     from longrun.task.statistics import RunnerStatistics
     from longrun.task.task import Task
+    from longrun.task.terms import Terms
     from longrun.task.unit import TaskState
     from longrun.threads import blocking
     from longrun.tracing import trace
@@ -122,6 +123,7 @@ __all__ = [
     "Task",
     "TaskFailure",
     "TaskState",
+    "Terms",
     "TimeoutExceeded",
     "__version__",
     "backoff",
@@ -209,6 +211,7 @@ _HOMES = {
     "Task": "longrun.task.task",
     "TaskFailure": "longrun.task.outcome",
     "TaskState": "longrun.task.unit",
+    "Terms": "longrun.task.terms",
     "TimeoutExceeded": "longrun.errors",
     "__version__": "longrun._version",
     "blocking": "longrun.threads",

@@ -12,10 +12,10 @@ from longrun.events import Event, Listener, ShutdownStuck, WithoutRoutine
 from orchestrator.container import WiringError, built, opened, wiring_problems
 from orchestrator.planner import Plan, Planner
 from orchestrator.scheduler import PhaseOutcome, Scheduler, SchedulerPolicy, ServiceOutcome
-from orchestrator.scheduler.state import opened_state
 from orchestrator.service import Service
 from orchestrator.settings import Settings
 from orchestrator.signals import stopping_by_signal
+from orchestrator.state import opened_state
 
 T = TypeVar("T")
 

@@ -1,8 +1,12 @@
 """What is kept of one rule of one task. Pure."""
 
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from longrun.durations import seconds
+
+_log = logging.getLogger("longrun.attempts")
 
 #: Seconds after which kept attempts no longer count: a week, longer than any outage that a curve should remember.
 TTL = 7 * 24 * 3600.0
@@ -44,3 +48,12 @@ class Attempts:
     def then(self, later: "Attempts") -> "Attempts":
         """These and *later* together."""
         return Attempts(self.count + later.count, later.last_wait, later.not_before)
+
+
+def understood(rows: Iterable[tuple[object, ...]], where: str) -> Iterable[tuple[str, Attempts]]:
+    """Key, and what *rows* of a table at *where* say of it; one that somebody has made nonsense of is passed over."""
+    for key, count, last_wait, not_before in rows:
+        try:
+            yield str(key), Attempts(count, last_wait, not_before)  # type: ignore[arg-type]  # it checks its values
+        except ValueError as error:
+            _log.warning("%s: the attempts of %r are passed over: %s", where, key, error)

@@ -1,12 +1,11 @@
 """Attempts in a SQLite file."""
 
-import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from longrun.attempts.attempts import TTL, Attempts
+from longrun.attempts.attempts import TTL, Attempts, understood
 from longrun.attempts.keys import end_of
 from longrun.attempts.memory import CLEANED_EVERY
 from longrun.durations import Duration, seconds
@@ -14,8 +13,6 @@ from longrun.sqlite import KeptInFile, Schema, SqliteFile
 
 if TYPE_CHECKING:
     import sqlite3
-
-_log = logging.getLogger("longrun.attempts")
 
 _SCHEMA = Schema(
     "attempts",
@@ -101,18 +98,10 @@ class SqliteAttempts(KeptInFile):
         def work(connection: "sqlite3.Connection") -> list[tuple[object, ...]]:
             return connection.execute(_SELECT + condition, (horizon, *values)).fetchall()
 
-        return dict(_understood(await self._file.read(work), self._file.where))
+        return dict(understood(await self._file.read(work), self._file.where))
 
     def _clean(self, connection: "sqlite3.Connection", wall: float) -> None:
         if wall < self._clean_at <= wall + CLEANED_EVERY:
             return
         connection.execute("DELETE FROM longrun_attempts WHERE not_before < ?", (wall - self._ttl,))
         self._clean_at = wall + CLEANED_EVERY
-
-
-def _understood(rows: Iterable[tuple[object, ...]], where: str) -> Iterable[tuple[str, Attempts]]:
-    for key, count, last_wait, not_before in rows:
-        try:
-            yield str(key), Attempts(count, last_wait, not_before)  # type: ignore[arg-type]  # it checks its values
-        except ValueError as error:
-            _log.warning("%s: the attempts of %r are passed over: %s", where, key, error)

@@ -7,10 +7,15 @@ from longrun.task.verdict import resumed
 
 
 def pause(unit: Unit, dispatcher: Dispatcher, reason: str) -> bool:
-    """No new attempt of *unit* starts; one in flight ends by itself. False when it is paused, or over."""
+    """No new attempt of *unit* starts; one in flight ends by itself, or when it sees that it is asked to.
+
+    False when it is paused, or over.
+    """
     if unit.over or unit.paused is not None:
         return False
     unit.paused = reason
+    if unit.run is not None:
+        unit.run.stopping = True
     if unit.again == "at once":
         unit.again = "when resumed"
     if unit.phase != "running":
@@ -19,11 +24,16 @@ def pause(unit: Unit, dispatcher: Dispatcher, reason: str) -> bool:
     return True
 
 
-def resume(unit: Unit, dispatcher: Dispatcher, now: float) -> list[Event] | None:
-    """*unit* goes on where its grid is by now, or with its retry; what to tell. None when it was not paused."""
+def resume(unit: Unit, dispatcher: Dispatcher, now: float, *, stopping: bool) -> list[Event] | None:
+    """*unit* goes on where its grid is by now, or with its retry; what to tell. None when it was not paused.
+
+    *stopping*: whether the whole runner stops.
+    """
     if unit.paused is None or unit.over:
         return None
     unit.paused = None
+    if unit.run is not None:
+        unit.run.stopping = stopping
     if unit.again == "when resumed":
         unit.again = "at once"
     if unit.phase != "paused":
@@ -60,5 +70,7 @@ def landed(unit: Unit, dispatcher: Dispatcher, now: float) -> None:
 def _at_once(unit: Unit, dispatcher: Dispatcher, now: float) -> None:
     if unit.run is None:
         unit.extra = True
+    else:
+        unit.run.stopping = False
     unit.move("waiting" if unit.run is None else "retrying")
     dispatcher.put(unit, now)

@@ -19,8 +19,8 @@ class Run:
     """Handed to work that takes an argument.
 
     *id* stays the same over the attempts of one run; *attempt* counts from 1; *deadline* is when this attempt is ended,
-    on the event loop's clock (``inf``: never; a critic may move it). *stopping* turns True when the runner drains: take
-    on nothing new. *nudges* are the messages of the critic to this attempt, oldest first.
+    on the event loop's clock (``inf``: never; a critic may move it). *stopping*: the runner drains, or the task is
+    paused: take on nothing new. *nudges* are the messages of the critic to this attempt, oldest first.
     """
 
     __slots__ = (

@@ -142,6 +142,7 @@ class Runner:
     def pause(self, name: str, reason: str = "paused") -> bool:
         """No new attempt of the task starts until :meth:`resume`; a run in flight ends by itself.
 
+        One without an end is asked to come to one: its ``stopping`` turns True.
         False when it is paused already (the first *reason* stays) or over. RunnerError for a name that is not here.
         """
         return control.pause(self._roster.unit(name), self._dispatcher, reason)
@@ -149,7 +150,8 @@ class Runner:
     def resume(self, name: str) -> bool:
         """A paused task goes on with its grid; points that passed meanwhile are counted as skipped. False: it was not
         paused. RunnerError for a name that is not here."""
-        events = control.resume(self._roster.unit(name), self._dispatcher, self._now())
+        stopping = self._stop.reason is not None
+        events = control.resume(self._roster.unit(name), self._dispatcher, self._now(), stopping=stopping)
         self._tell(events or ())
         return events is not None
 

@@ -41,7 +41,8 @@ class Run(Protocol):
 
     @property
     def stopping(self) -> bool:
-        """True once the service drains: work that goes on for long finishes what it has and takes on nothing new."""
+        """True once the service drains, and while the unit is paused: work that goes on for long finishes what it has
+        and takes on nothing new."""
         ...
 
     @property

@@ -80,10 +80,11 @@ class UnknownSchedule(InboxError):
 
 
 class AlreadyFinished(InboxError):
-    """Run *run_id* is in *state*, from which *move* does not lead."""
+    """Run *run_id* is in *state*, from which *move* does not lead anywhere."""
 
     def __init__(self, run_id: str, state: str, move: str) -> None:
-        super().__init__(f"run {run_id} is {state}; {move} is not possible from there")
+        asked = "retry" if move == "requeue" else move  # as the operator calls it
+        super().__init__(f"run {run_id} is {state}; {asked} is not possible from there")
         self.run_id = run_id
         self.state = state
 

@@ -1,9 +1,10 @@
-"""Ids of runs: UUIDs of version 7 (RFC 9562), so that rows which are made together lie together."""
+"""Ids of runs and schedules: UUIDs of version 7 (RFC 9562), so that rows which are made together lie together."""
 
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from threading import Lock
+from uuid import UUID
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -28,3 +29,11 @@ class RunIds:
         high = tick >> 12 << 16 | 7 << 12 | tick & 0xFFF
         text = f"{high << 64 | 0b10 << 62 | self._getrandbits(62):032x}"  # as str(UUID(int=...)), in half the time
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def as_stored(given: object) -> str | None:
+    """The id *given* as the tables spell it: a UUID, or its text in any of its spellings; None for anything else."""
+    try:
+        return str(given if isinstance(given, UUID) else UUID(given))  # type: ignore[arg-type] # whatever it is
+    except (ValueError, AttributeError, TypeError):
+        return None

@@ -10,8 +10,8 @@ from orchestrator.contracts import Connection, Database
 from orchestrator.inbox import joining, registry
 from orchestrator.inbox.announcing import Announcer
 from orchestrator.inbox.bell import Bell
-from orchestrator.inbox.errors import AlreadyFinished, InvalidQuery, UnknownRun, WrongConnection
-from orchestrator.inbox.ids import RunIds
+from orchestrator.inbox.errors import AlreadyFinished, InvalidIntent, InvalidQuery, UnknownRun, WrongConnection
+from orchestrator.inbox.ids import RunIds, as_stored
 from orchestrator.inbox.intent import Intent
 from orchestrator.inbox.machine import State
 from orchestrator.inbox.registry import RegisteredType
@@ -248,13 +248,15 @@ class Inbox:
 
         Again is no error. Raises UnknownRun, and AlreadyFinished when it succeeded or failed.
         """
-        await self.tables.transaction(lambda connection: self.store.cancel(connection, run_id))
+        known = as_stored(run_id) or run_id
+        await self.tables.transaction(lambda connection: self.store.cancel(connection, known))
         self.cancellations += 1
         self.announcer.cancelled()
 
     async def retry(self, run_id: str) -> None:
         """Run a failed or cancelled run again, now, with its counters at zero. Raises UnknownRun, AlreadyFinished."""
-        await self.tables.transaction(lambda connection: self.store.requeue(connection, run_id))
+        known = as_stored(run_id) or run_id
+        await self.tables.transaction(lambda connection: self.store.requeue(connection, known))
         self.announcer.work()
 
     async def retry_many(self, *, type: str | None = None, limit: int = 1000) -> int:  # noqa: A002 - the wire's own word
@@ -286,7 +288,8 @@ class Inbox:
 
     async def get(self, run_id: str) -> RunRecord:
         """The run as it is stored. Raises UnknownRun."""
-        return await self.tables.read(lambda connection: self.store.get(connection, run_id))
+        known = as_stored(run_id) or run_id
+        return await self.tables.read(lambda connection: self.store.get(connection, known))
 
     async def list(
         self,
@@ -315,7 +318,8 @@ class Inbox:
 
     async def events(self, run_id: str) -> Sequence[Event]:
         """The history of the run, oldest first. Raises UnknownRun."""
-        return await self.tables.read(lambda connection: self.store.events(connection, run_id))
+        known = as_stored(run_id) or run_id
+        return await self.tables.read(lambda connection: self.store.events(connection, known))
 
     async def stats(self) -> Stats:
         """How many runs are in each state, by type, and since when the longest waiting one is due."""
@@ -326,7 +330,12 @@ class Inbox:
         return await self.tables.read(registry.types)
 
     async def set_enabled(self, type: str, enabled: bool) -> None:  # noqa: A002 - the wire's own word
-        """Switch *type* on or off: the runs of one that is off wait, those at work go on. Raises InvalidIntent."""
+        """Switch *type* on or off: the runs of one that is off wait, those at work go on.
+
+        Raises InvalidIntent, InvalidQuery.
+        """
+        if not isinstance(enabled, bool):
+            raise InvalidQuery(f"type {type!r}: enabled is {enabled!r}; give True or False")
         await self.tables.transaction(lambda connection: registry.switch(connection, type, enabled))
         if enabled:
             self.announcer.work()
@@ -366,6 +375,8 @@ class Inbox:
         self.announcer.work(due=any(map(_is_due, runs)))
 
     def _new(self, intent: Intent) -> NewRun:
+        if not isinstance(intent, Intent):
+            raise InvalidIntent(f"{intent!r:.600} is no Intent; give each as Intent(type, payload)")
         return NewRun(
             id=self._ids(),
             type=intent.type,

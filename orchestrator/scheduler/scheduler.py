@@ -11,9 +11,9 @@ from orchestrator.scheduler.controls import ControlError, Controls
 from orchestrator.scheduler.outcome import PhaseOutcome, ServiceOutcome
 from orchestrator.scheduler.policy import SchedulerPolicy, baseline
 from orchestrator.scheduler.preflights import Preflights
-from orchestrator.scheduler.state import State
 from orchestrator.scheduler.unit_task import Gates
 from orchestrator.scheduler.workers import Workers
+from orchestrator.state import State
 
 
 class Scheduler:

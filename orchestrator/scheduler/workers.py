@@ -19,8 +19,8 @@ from orchestrator.scheduler.admission import Admission, Tenant
 from orchestrator.scheduler.controls import Controls
 from orchestrator.scheduler.outcome import PreflightFailure
 from orchestrator.scheduler.policy import SchedulerPolicy
-from orchestrator.scheduler.state import State
 from orchestrator.scheduler.unit_task import Gates, Tasks, UnitWork
+from orchestrator.state import State
 
 _log = logging.getLogger(__name__)
 

@@ -47,6 +47,10 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+def _path_as_text(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
+
+
 class OrchestratorSection(Section):
     """``[orchestrator]``: how the two phases are run. Durations are seconds."""
 
@@ -71,9 +75,10 @@ class OrchestratorSection(Section):
     max_running_per_tenant: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="Of which so many of one tenant; unset: no such limit."
     )
-    state: Path | None = Field(
+    state: Annotated[str, BeforeValidator(_path_as_text)] | None = Field(
         default=None,
-        description="SQLite file for checkpoints and the waits of failures, kept over restarts; unset: in memory.",
+        description="For checkpoints and the waits of failures, kept over restarts: a SQLite file, or the URL of a "
+        "database, postgresql://...; unset: in memory.",
     )
     splay: SwitchOrSeconds = Field(
         default=True,

@@ -1,11 +1,16 @@
 """What every kind of attempt store promises. A new kind subclasses the suite and supplies ``store``."""
 
 import sqlite3
+import time
 
 import anyio
+import psycopg
 import pytest
 
 from longrun.attempts import Attempts, GuardedAttempts, MemoryAttempts, SqliteAttempts, join, prefix
+from orchestrator.sql import open_database
+from orchestrator.state import opened_state
+from orchestrator.state.postgres import BATTERY, STEPS, PostgresAttempts
 
 pytestmark = pytest.mark.anyio
 
@@ -239,3 +244,56 @@ class TestGuardedAttempts(AttemptStoreContract):
     async def store(self, tmp_path, wall, anyio_backend):
         async with SqliteAttempts(tmp_path / "state.db", wall=wall) as store:
             yield GuardedAttempts(store, timeout=30, memory=MemoryAttempts(wall=wall))
+
+
+class TestPostgresAttempts(AttemptStoreContract):
+    """The suite on a server."""
+
+    @pytest.fixture
+    async def store(self, postgres_url, wall, anyio_backend):
+        async with open_database(postgres_url) as database:
+            await database.migrate(BATTERY, STEPS)
+            yield PostgresAttempts(database, wall=wall)
+
+    @pytest.fixture
+    def rows(self, postgres_url, store):
+        """Look into the table, or change it, from outside."""
+
+        def call(statement="SELECT key FROM workflow.longrun_attempts"):
+            with psycopg.connect(postgres_url, autocommit=True) as other:
+                done = other.execute(statement)
+                return done.fetchall() if done.description else []
+
+        return call
+
+    async def test_another_life_finds_what_was_counted(self, store, postgres_url):
+        """On whatever machine, and both count on."""
+        await store.increment(POLL, wait=60, not_before=time.time() + 60)
+
+        async with opened_state(postgres_url) as other:
+            assert await other.attempts.increment(POLL, wait=90, not_before=time.time() + 90) == 2
+
+        assert (await store.get(POLL)).count == 2
+
+    async def test_old_attempts_are_cleaned_away(self, store, wall, rows):
+        """Tasks that are gone do not pile up."""
+        await store.increment(join("acme", "gone", "timeout"), wait=1, not_before=NOON)
+
+        wall.time += 8 * DAY
+        await store.increment(POLL, wait=1, not_before=wall.time)
+
+        assert rows() == [(POLL,)]
+
+    @pytest.mark.parametrize("change", ["count = -3", "last_wait = 'NaN'", "not_before = 'Infinity'"])
+    async def test_a_row_that_somebody_spoilt_is_passed_over(self, store, rows, change, caplog):
+        """And named; the next failure writes a sound one, and no other row suffers."""
+        other = join("acme", "poll", "refused")
+        await store.increment(POLL, wait=1, not_before=NOON, by=3)
+        await store.increment(other, wait=1, not_before=NOON)
+        rows(f"UPDATE workflow.longrun_attempts SET {change} WHERE key = '{POLL}'")
+
+        assert set(await store.load(prefix("acme", "poll"))) == {other}
+        assert POLL in caplog.text
+
+        assert await store.increment(POLL, wait=2, not_before=NOON + 2) in (1, 4)
+        assert (await store.get(POLL)).last_wait == 2.0

@@ -4,6 +4,7 @@ import anyio
 import pytest
 
 from longrun.checkpoint import MemoryCheckpoints, SqliteCheckpoints
+from orchestrator.state import opened_state
 
 pytestmark = pytest.mark.anyio
 
@@ -102,3 +103,19 @@ class TestSqliteCheckpoints(CheckpointStoreContract):
             await other.save("poll", b"two")
 
         assert await store.load("poll") == b"two"
+
+
+class TestPostgresCheckpoints(CheckpointStoreContract):
+    """The suite on a server."""
+
+    @pytest.fixture
+    async def store(self, postgres_url, anyio_backend):
+        async with opened_state(postgres_url) as state:
+            yield state.checkpoints
+
+    async def test_another_life_finds_what_was_saved(self, store, postgres_url):
+        """On whatever machine."""
+        await store.save("poll", b"one\0two")
+
+        async with opened_state(postgres_url) as other:
+            assert await other.checkpoints.load("poll") == b"one\0two"

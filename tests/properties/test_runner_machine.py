@@ -180,6 +180,7 @@ class Story:
     async def rest(self) -> None:
         """Everybody goes on, nobody hogs anything any more, and whoever lives is seen to run again in time."""
         self.calm = True
+        self.forget_those_that_have_left()
         for name, believed in self.known.items():
             if believed.paused:
                 self.order("resume", name)

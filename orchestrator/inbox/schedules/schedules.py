@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import Final
-from uuid import UUID
 
 from orchestrator.contracts import Connection
 from orchestrator.cron import Cron, CronError, Missed
 from orchestrator.inbox.bell import Bell
 from orchestrator.inbox.errors import InvalidQuery, InvalidSchedule, UnknownSchedule
+from orchestrator.inbox.ids import as_stored
 from orchestrator.inbox.intent import Intent
 from orchestrator.inbox.schedules.expression import narrow, understood
 from orchestrator.inbox.schedules.plan import MISFIRE, misfire_text
@@ -242,10 +242,10 @@ def _changed(schedule: ScheduleRecord, text: str | None, tz: str | None) -> Cron
 
 
 def _known(schedule_id: str) -> str:
-    try:
-        return str(UUID(schedule_id))
-    except (ValueError, AttributeError, TypeError):
-        raise UnknownSchedule(schedule_id) from None
+    known = as_stored(schedule_id)
+    if known is None:
+        raise UnknownSchedule(schedule_id)
+    return known
 
 
 def _check_count(name: str, count: int) -> None:

@@ -73,6 +73,12 @@ class Ticker:
         *progress* is called after every batch. A schedule that means nothing is parked: switched off, with its
         ``last_error``. Raises SqlError; what was committed before stays, and nothing is lost or doubled by another try.
         """
+        try:
+            return await self._tick(progress)
+        finally:
+            self._stopping = False  # one that was paused goes on
+
+    async def _tick(self, progress: Callable[[], None] | None = None) -> int:
         self._known_rings, self._look_at = self._schedules.bell.rings, -math.inf
         made = 0
         next_in = await self._schedules.tables.read(self._schedules.store.next_in)
@@ -90,10 +96,16 @@ class Ticker:
 
     async def run(self) -> None:
         """Fire until :meth:`stop`. Errors of the database that pass are waited out; others are raised."""
+        try:
+            await self._run()
+        finally:
+            self._stopping = False
+
+    async def _run(self) -> None:
         failures = 0
         while not self._stopping:
             try:
-                await self.tick()
+                await self._tick()
             except SqlError as error:
                 if not getattr(error, "retryable", False):
                     raise
@@ -107,7 +119,7 @@ class Ticker:
                 await self._schedules.bell.wait(self._known_rings)
 
     def stop(self) -> None:
-        """Begin no other batch, and end :meth:`run`."""
+        """Begin no other batch, and end the :meth:`run` or :meth:`tick` that goes on, or else the next."""
         self._stopping = True
         self._schedules.bell.ring()
 

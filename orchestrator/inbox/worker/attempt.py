@@ -1,12 +1,14 @@
 """One execution of a handler, and what became of it."""
 
 from collections.abc import Callable
+from inspect import isawaitable
+from types import CoroutineType
 
 import anyio
 
 from longrun.deadline import current_run
 from longrun.errors import LongrunError, RunKilled, StrayCancellation
-from orchestrator.inbox.errors import InvalidPayload
+from orchestrator.inbox.errors import InvalidHandler, InvalidPayload
 from orchestrator.inbox.store.records import Failed, Outcome, Released, Succeeded
 from orchestrator.inbox.wire import encode, error_text, storable
 from orchestrator.inbox.worker.execution import Execution
@@ -46,8 +48,10 @@ class Attempts:
         cancelled = True
         try:
             with scope:
-                execution.coroutine = execution.route.work(execution)
-                result = await execution.coroutine
+                execution.coroutine = begun = execution.route.work(execution)
+                if type(begun) is not CoroutineType and not isawaitable(begun):
+                    raise _no_async_function(execution, begun)
+                result = await begun
                 cancelled = False
         except self._cancelled as stray:
             cancelled = False
@@ -118,6 +122,13 @@ async def _flush(execution: Execution) -> None:
         await execution.checkpoint.flush()
     except LongrunError as error:
         execution.logger.warning("intent.checkpoint_lost: %s", error)
+
+
+def _no_async_function(execution: Execution, returned: object) -> InvalidHandler:
+    return InvalidHandler(
+        f"the handler of {execution.type!r} returned {type(returned).__name__}, which cannot be awaited; make it an "
+        "async function"
+    )
 
 
 class _Unknown:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
-#: No hint makes a run wait longer than this, in seconds: the longest window of the usual rate limits.
+#: No hint counts for more than this, in seconds: the longest window of the usual rate limits.
 HINT_CAP = 3600.0
 
 #: No retry waits longer than this, in seconds, however often it failed.
@@ -31,14 +31,15 @@ Classify: TypeAlias = Callable[[BaseException], FailureVerdict]
 def retry_in(verdict: FailureVerdict, failures: int, max_attempts: int, random: Callable[[], float]) -> float | None:
     """Seconds until the run is tried again after *failures* failed executions, this one included; None: never.
 
-    The hint of the other side when there is one (at most HINT_CAP), else 1, 4, 9, ... minutes (the wire format's own
-    curve, at most BACKOFF_CAP), give or take a tenth. *random* gives numbers from 0 to 1.
+    The hint of the other side when there is one (at most HINT_CAP) and up to a tenth more, for many are asked for the
+    same; else 1, 4, 9, ... minutes (the wire format's own curve, at most BACKOFF_CAP), give or take a tenth. *random*
+    gives numbers from 0 to 1.
     """
     if category_name(verdict) == "PERMANENT" or failures >= max_attempts:
         return None
     hint = verdict.wait_hint
-    if hint is not None and not math.isnan(hint) and hint >= 0:
-        return min(hint, HINT_CAP)
+    if hint is not None and not math.isnan(hint) and hint > 0:
+        return min(hint, HINT_CAP) * (1 + 0.1 * random())
     return min(60.0 * failures * failures, BACKOFF_CAP) * (0.9 + 0.2 * random())
 
 

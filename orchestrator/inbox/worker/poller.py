@@ -64,6 +64,8 @@ class Poller:
         random: Callable[[], float] = chance,
         logger: logging.Logger | None = None,
     ) -> None:
+        if isinstance(prefixes, str):
+            raise ValueError(f"Poller: prefixes is {prefixes!r}; give a list of beginnings of types, [{prefixes!r}]")
         _check(handlers, lease=lease, poll_interval=poll_interval, concurrency=concurrency, drain=drain)
         if worker_id is not None and not is_text(worker_id):
             raise ValueError(f"Poller: worker_id is {worker_id!r}; give a text without NUL, such as host-pid")
@@ -85,6 +87,11 @@ class Poller:
         self._engine: Engine | None = None
         self._looks: Looks | None = None
         self._renewals: Renewals | None = None
+
+    @property
+    def inbox(self) -> Inbox:
+        """Whose runs it runs."""
+        return self._inbox
 
     @property
     def running(self) -> int:
@@ -171,6 +178,7 @@ class Poller:
                 tg.cancel_scope.cancel()
         finally:
             self._executions = self._renewals = self._engine = self._looks = None
+            self.stopping = False  # one that is paused has another life before it
             carried_out.close()
         if engine.failure is not None:
             await self._inbox.tables.explain(engine.failure)
@@ -219,6 +227,8 @@ def _check(handlers: Handlers, **numbers: float) -> None:
 
 def _prefixes(prefixes: Sequence[str]) -> Sequence[str]:
     for prefix in prefixes:
-        if not isinstance(prefix, str) or not prefix or "\0" in prefix:
+        if not is_text(prefix) or not prefix:
             raise ValueError(f"Poller: a prefix is {prefix!r}; give the beginning of types, such as 'billing.'")
+        if prefix.endswith("%"):
+            raise ValueError(f"Poller: the prefix {prefix!r} is a pattern; give the beginning itself, without the '%'")
     return tuple(dict.fromkeys(prefixes))

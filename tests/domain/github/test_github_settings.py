@@ -187,12 +187,12 @@ def test_the_shipped_file_for_real_use_needs_the_token_only():
 
 
 def test_the_shipped_file_for_postgresql_needs_the_token_only():
-    """Its password is for the environment of the driver; checkpoints are kept in no file that replicas would share."""
+    """Its password is for the environment of the driver; checkpoints are kept beside everything else."""
     loaded = load(GithubSettings, CONFIG / "postgres.toml", environment={"ORCHESTRATOR_GITHUB__TOKEN": TOKEN})
 
     database = StateDatabase(loaded.state.url, {BATTERY: MIGRATIONS})
     assert (database.dialect, database.schema) == ("postgresql", "github")
-    assert loaded.orchestrator.state is None
+    assert loaded.orchestrator.state == loaded.state.url
     assert loaded.sandbox.enabled is False
 
 

@@ -242,6 +242,72 @@ async def test_a_run_that_fails_during_a_pause_is_not_retried_before_it_is_resum
     assert after.skipped == 0
 
 
+async def test_a_run_without_end_is_asked_to_come_to_one_by_a_pause(going: Going) -> None:
+    """As by a stop: else it went on for ever in a task that is said to be paused. It begins anew when that is over."""
+    begun, lives = anyio.current_time(), list[list[float]]()
+
+    async def serve(run: Run) -> None:
+        lives.append([anyio.current_time() - begun])
+        while not run.stopping:  # noqa: ASYNC110 - a run is asked, it does not call
+            await anyio.sleep(1)
+        lives[-1].append(anyio.current_time() - begun)
+
+    async with going(Task.every("serve", 5, serve)) as runner:
+        await anyio.sleep(3.2)
+        runner.pause("serve")
+        await anyio.sleep(0.2)
+        runner.resume("serve")  # before it has looked
+        await anyio.sleep(4.1)
+        runner.pause("serve")
+        await anyio.sleep(20)
+        phase = runner.state()["serve"].phase
+        runner.resume("serve")
+        await anyio.sleep(5)
+
+    assert phase == "paused"
+    assert lives == [pytest.approx([0, 8], abs=0.1), pytest.approx([30], abs=0.1)]
+
+
+async def test_a_resume_takes_back_no_stop(going: Going) -> None:
+    """A run that the whole runner has asked to come to an end is still asked."""
+    asked = []
+
+    async def serve(run: Run) -> None:
+        await anyio.sleep(5)
+        asked.append(run.stopping)
+
+    async with going(Task.once("serve", serve), shutdown_timeout=100) as runner:
+        await anyio.sleep(1)
+        runner.pause("serve")
+        runner.stop("deploy")
+        runner.resume("serve")
+        await anyio.sleep(10)
+
+    assert asked == [True]
+
+
+async def test_a_retry_that_is_triggered_during_a_pause_is_not_asked_to_end(going: Going) -> None:
+    """It was wanted, pause or not."""
+    asked = []
+
+    async def work(run: Run) -> None:
+        asked.append(run.stopping)
+        await anyio.sleep(1)
+        asked.append(run.stopping)
+        if run.attempt < 3:
+            raise ConnectionError
+
+    async with going(Task.every("poll", 100, work), baseline=BASELINE) as runner:
+        await anyio.sleep(0.5)
+        runner.pause("poll")
+        await anyio.sleep(5)
+        for _ in range(2):
+            runner.trigger("poll")
+            await anyio.sleep(5)
+
+    assert asked == [False, True, False, False, False, False]
+
+
 async def test_a_task_paused_before_the_start_waits_for_its_resume(going: Going) -> None:
     """It runs at once then, if its time has come."""
     late, early, begun = Script("ok"), Script("ok"), anyio.current_time()

@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
-from longrun import Baseline, Outcome, Policy, Runner, RunnerError, Task
+from longrun import Baseline, Outcome, Policy, Run, Runner, RunnerError, Task, Terms
 from longrun.backoff import constant
 from longrun.events import AttemptCancelled, RunAbandoned, RunsCancelled, ShutdownStuck, StopRequested, TaskFailed
 from longrun.testing import Hang, RecordingListener, Script
@@ -317,3 +317,31 @@ async def test_a_task_that_comes_after_a_stop_is_refused_with_the_reason() -> No
 
     with pytest.raises(RunnerError, match=r"comes too late: the runner stops \(deploy\)"):
         runner.add(Task.once("late", Script("ok")))
+
+
+@pytest.mark.slow
+async def test_a_hundred_thousand_tasks_stop_in_the_instant_they_are_told_to() -> None:
+    """Those that run are drained and cancelled as ever, for the others nothing is waited and nothing is run."""
+    count, slots = 100_000, 50
+    ran: list[str] = []
+    runner = Runner(max_running=slots)
+
+    async def work(run: Run) -> None:
+        ran.append(run.task)
+        await anyio.sleep_forever()
+
+    terms = Terms(interval=60.0, takes_run=True)
+    for n in range(count):
+        runner.add(Task(f"unit-{n}", work, terms))
+
+    async def stop() -> None:
+        await anyio.sleep(1)
+        assert runner.statistics().queued == count - slots
+        runner.stop("deploy", drain=2)
+
+    outcome, ended = await running(runner, stop)
+
+    left = runner.statistics()
+    assert outcome.status == "stopped"
+    assert ended == pytest.approx(3, abs=0.1)
+    assert (len(ran), left.tasks, left.running, left.queued, left.cancelled) == (slots, 0, 0, 0, slots)

@@ -3,13 +3,14 @@
 import contextlib
 import sqlite3
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import anyio.lowlevel
 import psycopg
 import pytest
 from pydantic import BaseModel, field_validator
 
-from orchestrator.inbox import Handlers, Inbox, Intent, InvalidQuery, Poller, State, UnknownRun
+from orchestrator.inbox import Handlers, Inbox, Intent, InvalidIntent, InvalidQuery, Poller, State, UnknownRun
 from orchestrator.inbox.store.schedules import Fire
 from orchestrator.sql import DatabaseUrlError, SchemaOlder
 
@@ -199,6 +200,39 @@ async def test_an_id_that_no_run_can_have_is_unknown(inbox, text):
     for ask in (inbox.get, inbox.events, inbox.cancel, inbox.retry):
         with pytest.raises(UnknownRun):
             await ask(text)
+
+
+async def test_an_id_is_the_same_however_it_is_written(inbox):
+    """As a driver gives it, in capitals, without dashes: on every database, for runs and for schedules."""
+    run_id = await inbox.submit("mail.v1", 1)
+    schedule_id = await inbox.schedule("mail.v1").cron("* * * * *").create()
+
+    for spelled in (UUID, str.upper, lambda text: text.replace("-", "")):
+        assert (await inbox.get(spelled(str(run_id)))).id == run_id
+        assert len(await inbox.events(spelled(str(run_id)))) > 0
+        await inbox.cancel(spelled(str(run_id)))
+        await inbox.retry(spelled(str(run_id)))
+        assert (await inbox.schedules.get(spelled(schedule_id))).id == schedule_id
+
+
+async def test_what_is_no_intent_is_refused_among_others(inbox):
+    """With what to give instead; nothing is stored."""
+    for wrong in ({"type": "mail.v1"}, "mail.v1", None, ("mail.v1", 1)):
+        with pytest.raises(InvalidIntent, match=r"no Intent.*Intent\(type, payload\)"):
+            await inbox.submit_many([Intent("mail.v1", 1), wrong])
+        with pytest.raises(InvalidIntent, match=r"no Intent.*Intent\(type, payload\)"):
+            await inbox.database.transaction(lambda c, wrong=wrong: inbox.submit_many_in(c, [wrong]))
+
+    assert (await inbox.list()).runs == []
+
+
+@pytest.mark.parametrize("wrong", ["no", 0, None])
+async def test_a_switch_is_on_or_off(inbox, wrong):
+    """What is neither changes nothing: on SQLite any text would have been true."""
+    with pytest.raises(InvalidQuery, match=r"enabled is .*give True or False"):
+        await inbox.set_enabled("mail.v1", wrong)
+
+    assert await inbox.types() == []
 
 
 async def test_what_ended_the_whole_transaction_is_told_to_whoever_joins(tmp_path, anyio_backend):

@@ -88,7 +88,7 @@ async def test_a_purge_deletes_what_ended_long_ago_in_small_batches(inbox):
     async def sleep(seconds):
         breaths.append(seconds)
 
-    purge = Purge(inbox.database, inbox.store, sleep)
+    purge = Purge(inbox.database.transaction, inbox.store, sleep)
     young = await purge(timedelta(hours=1))
     others = await purge(0, states=("succeeded", "cancelled"))
     count = await purge(0, batch=3)

@@ -288,8 +288,20 @@ def test_retries_wait_the_square_of_their_number_in_minutes_until_the_attempts_a
 
 
 @pytest.mark.parametrize(
-    ("hint", "wait"), [(0.0, 0.0), (7.0, 7.0), (1e9, 3600.0), (math.inf, 3600.0), (math.nan, 60.0), (-1.0, 60.0)]
+    ("hint", "wait"), [(7.0, 7.0), (1e9, 3600.0), (math.inf, 3600.0), (0.0, 60.0), (math.nan, 60.0), (-1.0, 60.0)]
 )
 def test_a_wait_hint_is_honoured_up_to_an_hour(hint, wait):
-    """Nonsense is no hint."""
-    assert retry_in(Failure(Category.SERVICE, hint), 1, 3, lambda: 0.5) == pytest.approx(wait)
+    """Nonsense is no hint, and no wait at all is none: three attempts would be spent at once."""
+    failure = Failure(Category.SERVICE, hint)
+
+    assert retry_in(failure, 1, 3, lambda: 0.0) == pytest.approx(wait if hint > 0 else 0.9 * wait)
+    assert retry_in(failure, 1, 3, lambda: 1.0) == pytest.approx(1.1 * wait)
+
+
+def test_what_asked_for_the_same_wait_does_not_come_back_in_the_same_instant():
+    """Never sooner than was asked for."""
+    waits = {retry_in(Failure(Category.SERVICE, 60.0), 1, 3, lambda n=n: n / 100) for n in range(100)}
+
+    assert len(waits) == 100
+    assert min(waits) == 60.0
+    assert max(waits) <= 66.0

@@ -35,7 +35,8 @@ def test_retry_by_id(cli, execute):
 
     assert result == (0, "1 retried\n", "")
     assert cli("inbox", "show", run_id, "--json").json["state"] == "pending"
-    assert cli("inbox", "retry", run_id).code == 1
+    again = cli("inbox", "retry", run_id)
+    assert (again.code, again.err) == (1, f"error: run {run_id} is pending; retry is not possible from there\n")
 
 
 def test_retry_by_state(cli, execute):

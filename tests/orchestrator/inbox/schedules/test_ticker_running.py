@@ -8,6 +8,7 @@ import anyio.lowlevel
 import pytest
 
 from orchestrator.inbox.schedules.ticker import Ticker
+from orchestrator.inbox.tables import Tables
 from orchestrator.sql import DatabaseBusy, MigrationFailed, SqlError
 
 pytestmark = pytest.mark.anyio
@@ -32,7 +33,8 @@ class Counted:
 async def test_an_idle_ticker_reads_once_in_an_interval(inbox, anyio_backend):
     """And asks nobody in between; what is made or resumed here is known at once."""
     await inbox.schedules.create("a.v1", cron="@yearly")
-    counted = inbox.schedules.database = Counted(inbox.database)
+    counted = Counted(inbox.database)
+    inbox.schedules.tables = Tables(counted, inbox.store.steps)
     ticker = Ticker(inbox)
 
     asked = [ticker.due()]

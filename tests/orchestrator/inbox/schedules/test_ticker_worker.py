@@ -60,3 +60,17 @@ async def test_a_ticker_that_is_given_is_used(inbox, clock, worker):
     await worker(Ticker(inbox, batch=1)).work(Pass(stopping=True))
 
     assert len((await inbox.list()).runs) == 1
+
+
+async def test_a_ticker_that_was_paused_in_a_tick_fires_again_when_it_is_resumed(inbox, clock, worker):
+    """It is asked to stop as by the end of the service, but there is another life before it."""
+    for _ in range(3):
+        await inbox.schedules.create("a.v1", cron="* * * * *")
+    clock.advance(minutes=1)
+    ticks = worker(Ticker(inbox, batch=1))
+    await ticks.work(Pass(stopping=True))
+
+    inbox.schedules.bell.ring()  # the next look is due
+    await ticks.work(Pass())
+
+    assert len((await inbox.list()).runs) == 3

@@ -110,10 +110,14 @@ async def test_other_types_are_left_alone(inbox):
 
 @pytest.mark.parametrize(
     ("error", "wait"),
-    [(ValueError("no"), 60.0), (ServicePressure("calm", retry_after=7), 7.0), (ServicePressure("calm", 1e9), 3600.0)],
+    [
+        (ValueError("no"), 60.0),
+        (ServicePressure("calm", retry_after=20), 21.0),
+        (ServicePressure("calm", 1e9), 3780.0),
+    ],
 )
 async def test_a_failure_is_tried_again_after_its_wait(inbox, clock, error, wait):
-    """The hint of the other side, else a minute; poll itself raises nothing."""
+    """The hint of the other side and a little more, else a minute; poll itself raises nothing."""
 
     async def work(run):
         if run.attempt == 1:
@@ -164,16 +168,26 @@ async def a_result_that_is_no_number(run):
     return float("nan")
 
 
+def no_async_function(run):
+    return None
+
+
+async def no_function_either(run):
+    yield run
+
+
 @pytest.mark.parametrize(
     ("work", "said"),
     [
         (a_permanent_failure, "PermanentFailure: bad credential"),
+        (no_async_function, "returned NoneType, which cannot be awaited; make it an async function"),
+        (no_function_either, "returned async_generator, which cannot be awaited; make it an async function"),
         (a_result_that_is_no_json, "the handler's result cannot be stored as JSON"),
         (a_result_that_is_no_number, "the handler's result cannot be stored as JSON"),
     ],
 )
 async def test_what_trying_again_cannot_help_is_failed_at_once(inbox, work, said):
-    """With its error; never a row that stays leased."""
+    """With its error; never a row that stays leased, and no work that is done again because it was no coroutine."""
     run_id = await inbox.submit("mail.v1", 1)
 
     await poller_of(inbox, work).poll()
@@ -233,7 +247,7 @@ async def test_the_log_tells_a_failure_that_is_tried_again_from_the_last_one(inb
         raise ServicePressure("calm", retry_after=7)
 
     await inbox.submit("mail.v1", 1, max_attempts=2)
-    poller = poller_of(inbox, work)
+    poller = poller_of(inbox, work, random=lambda: 0.0)
 
     await poller.poll()
     clock.advance(7)
@@ -582,3 +596,10 @@ async def test_a_poller_with_a_wrong_value_is_refused(inbox, wrong):
         poller_of(inbox, work, **wrong)
     with pytest.raises(InvalidHandler, match="no handlers"):
         Poller(inbox, Handlers())
+
+
+@pytest.mark.parametrize("wrong", ["billing.", ["\ud800"], ["a\0"], [""], [7], ["billing.%"], ["%"]])
+async def test_prefixes_are_beginnings_of_types(inbox, wrong):
+    """One text would have been its letters, each the beginning of what belongs to others; a pattern matches nothing."""
+    with pytest.raises(ValueError, match="prefix"):
+        poller_of(inbox, print, prefixes=wrong)

@@ -66,3 +66,29 @@ async def test_once_means_what_is_due(inbox, poller_of):
         await polling(inbox, poller_of(work))(Run(once=True))
 
     assert done == [1]
+
+
+async def test_a_paused_worker_claims_no_more_and_goes_on_when_it_is_resumed(inbox, poller_of):
+    """The handler at work may finish; there is one poller for all its lives."""
+    done = []
+
+    async def work(run):
+        await anyio.sleep(3)
+        done.append(run.payload)
+
+    work = polling(inbox, poller_of(work, concurrency=1))
+    async with anyio.create_task_group() as tg:
+        first = Run()
+        tg.start_soon(work, first)
+        for n in range(3):
+            await inbox.submit("mail.v1", n)
+        await anyio.sleep(1)
+        first.stopping = True
+        await anyio.sleep(20)
+        while_paused = list(done)
+        second = Run()
+        tg.start_soon(work, second)
+        await anyio.sleep(20)
+        second.stopping = True
+
+    assert (while_paused, done) == ([0], [0, 1, 2])

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.contracts import PermanentFailure
 from orchestrator.inbox import Handlers, Intent, Poller, State
-from orchestrator.inbox.worker.limits import Rate
+from orchestrator.inbox.worker.limits import ROUNDING, Rate
 
 pytestmark = pytest.mark.anyio
 
@@ -68,7 +68,7 @@ class Ledger:
         for worker in {worker for worker, _, _ in self.starts}:
             times = [at for who, kind, at in self.starts if (who, kind) == (worker, "rated.v1")]
             for first in times:
-                if sum(first <= at < first + 10.0 for at in times) > 4:
+                if sum(first <= at < first + 10.0 - ROUNDING for at in times) > 4:
                     return False
         return True
 
