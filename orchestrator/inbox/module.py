@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -16,7 +17,11 @@ from orchestrator.contracts import (
 from orchestrator.inbox.inbox import Inbox
 from orchestrator.inbox.retention import Retention, RetentionWorker
 from orchestrator.inbox.schedules.ticker import Ticker
+from orchestrator.inbox.worker.otel import PollerInstruments
 from orchestrator.inbox.worker.poller import Poller
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
 
 #: Seconds between two looks whether the service drains; and from the end of the poller's one run, which no service
 #: sees, to the next.
@@ -26,29 +31,41 @@ LOOK_INTERVAL = 0.1
 TICK_INTERVAL = 1.0
 
 
-class InboxModule(Module[object]):
-    """Global preflight ``inbox-migration``, global workers ``inbox-poller`` and ``inbox-ticker``; no tenants.
+#: Seconds between two counts of what waits and works.
+SAMPLE_INTERVAL = 30.0
 
-    With a *retention* also ``inbox-retention``, which deletes runs that ended long ago.
+
+class InboxModule(Module[object]):
+    """Global preflight ``inbox-migration``, global workers ``inbox-poller``, ``inbox-ticker`` and ``inbox-sampler``.
+
+    No tenants. What the poller counts, and how much waits, are metrics of the *meter_provider*, or the global one. With
+    a *retention* also ``inbox-retention``, which deletes runs that ended long ago.
     """
 
     name = "inbox"
 
     def __init__(
-        self, inbox: Inbox, poller: Poller, ticker: Ticker | None = None, retention: Retention | None = None
+        self,
+        inbox: Inbox,
+        poller: Poller,
+        ticker: Ticker | None = None,
+        retention: Retention | None = None,
+        *,
+        meter_provider: "MeterProvider | None" = None,
     ) -> None:
         self._inbox = inbox
         self._retention = retention
         self._poller = poller
         self._ticker = ticker or Ticker(inbox)
+        PollerInstruments(poller, meter_provider=meter_provider)
 
     def global_preflights(self) -> Sequence[GlobalPreflight]:
         """The tables are as this code needs them."""
         return (_Migration(self._inbox),)
 
     def global_workers(self) -> Sequence[GlobalWorker]:
-        """One claims what is due and runs its handlers, one submits what is scheduled, one deletes what is old."""
-        workers: tuple[GlobalWorker, ...] = (_Polling(self._poller), _Ticking(self._ticker))
+        """One claims what is due and runs its handlers, one submits what is scheduled, one counts, one deletes."""
+        workers: tuple[GlobalWorker, ...] = (_Polling(self._poller), _Ticking(self._ticker), _Sampling(self._poller))
         if self._retention is not None:
             workers += (RetentionWorker(self._inbox.purging, self._retention),)
         return workers
@@ -99,3 +116,14 @@ class _Ticking:
         run.progress()
         if run.stopping:
             self._ticker.stop()
+
+
+class _Sampling:
+    def __init__(self, poller: Poller) -> None:
+        self._poller = poller
+
+    def task_spec(self) -> GlobalWorkerSpec:
+        return GlobalWorkerSpec("inbox-sampler", SAMPLE_INTERVAL, self._sample)
+
+    async def _sample(self) -> None:
+        await self._poller.sample()

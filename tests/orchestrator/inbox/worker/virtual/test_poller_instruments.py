@@ -6,6 +6,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from orchestrator.contracts import PermanentFailure
 from orchestrator.inbox import Intent
+from orchestrator.inbox.module import InboxModule
 from orchestrator.inbox.worker.otel import PollerInstruments
 
 pytestmark = pytest.mark.anyio
@@ -60,6 +61,29 @@ async def test_two_pollers_of_a_process_are_counted_together(inbox, poller_of):
     assert values["inbox.completed", "mail.v1", "succeeded"] == 5
     assert values["inbox.pickup.latency", "mail.v1"] == 5
     assert values["inbox.poll.cycles",] == sum(poller.statistics.cycles for poller in pollers)
+    assert values["inbox.queue.depth", "mail.v1", "pending"] == 1
+
+
+async def test_the_module_exports_what_its_poller_counts(inbox, poller_of):
+    """The counters of its poller, and every half minute how much waits."""
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader])
+
+    async def work(run):
+        """Nothing."""
+
+    poller = poller_of(work)
+    module = InboxModule(inbox, poller, meter_provider=provider)
+    await inbox.submit_many([Intent("mail.v1", number, delay=delay) for number, delay in enumerate((0, 1000))])
+    await poller.poll()
+    (spec,) = [
+        each for each in (one.task_spec() for one in module.global_workers()) if each.resource == "inbox-sampler"
+    ]
+    await spec.work()
+
+    assert spec.interval == 30
+    values = exported(reader)
+    assert values["inbox.claimed", "mail.v1"] == 1
     assert values["inbox.queue.depth", "mail.v1", "pending"] == 1
 
 
