@@ -76,9 +76,9 @@ class Lane:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
         """The statements in the block are one transaction: committed behind it, rolled back when it raises."""
-        await self.fetch("BEGIN", {})
-        session = self._session
-        assert session is not None, "it has just begun"
+        session = await self._ready()
+        with self._trouble(session):
+            await session.command(b"BEGIN")
         self._begun = True
         try:
             yield
@@ -88,8 +88,7 @@ class Lane:
         finally:
             self._begun = False
         with self._trouble(session):  # of this very session: on a new one there is nothing to be committed
-            await session.send(*_numbered("COMMIT"), {})
-            await session.rows()
+            await session.command(b"COMMIT")
 
     def close(self) -> None:
         """Close the connection; the lane is of no use any more. From any thread, while no statement is under way."""
@@ -161,6 +160,10 @@ class _Session:
         self._pgconn.send_query_prepared(name, [None if value is None else value.encode() for value in given])
         while self._pgconn.flush():  # the server takes a whole statement before it answers
             await anyio.wait_writable(self._pgconn.socket)
+
+    async def command(self, text: bytes) -> None:
+        self._pgconn.send_query(text)
+        await self._result()
 
     async def rows(self) -> list[tuple[Any, ...]]:
         result = await self._result()

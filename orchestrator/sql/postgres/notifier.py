@@ -132,10 +132,9 @@ class Notifier:
 
 def _read(connection: Driver) -> None:
     """Read the answer to what was sent at once."""
-    pgconn = connection.pgconn
-    watch = select.poll()
-    watch.register(pgconn.socket, select.POLLIN)
+    pgconn, watch = connection.pgconn, select.poll()
     with suppress(psycopg.Error):  # whoever uses it next is told so, too
+        watch.register(pgconn.socket, select.POLLIN)
         pgconn.consume_input()
         while pgconn.is_busy():
             watch.poll()

@@ -57,9 +57,7 @@ class CutWay:
                     break
                 if moment == "before the answer":
                     silent.set()
-                server.sendall(data)
-                if silent.is_set():
-                    return  # the answer ends it
+                server.sendall(data)  # all that is said: then the answer ends it
         _end(client, server)
 
     def _answer(self, client: socket.socket, server: socket.socket, silent: threading.Event) -> None:

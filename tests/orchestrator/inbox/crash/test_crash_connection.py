@@ -42,10 +42,10 @@ async def test_who_submits_is_told_that_it_may_be_stored_and_repeats_it_with_its
 
 @pytest.mark.parametrize("moment", MOMENTS)
 async def test_the_same_of_many_at_once(way, moment):
-    """All of them, or none; the connection breaks under the commit."""
+    """All of them, or none; the connection breaks under the one statement that stores them."""
     intents = [Intent("cut.v1", f"needle {n}", idempotency_key=f"k{n}") for n in range(20)]
     async with Inbox.open(way.url) as inbox:
-        way.cut(b"needle", b"COMMIT", moment=moment)
+        way.cut(b"needle", moment=moment)
 
         with pytest.raises(ConnectionLost) as caught:
             await inbox.submit_many(intents)
@@ -56,13 +56,28 @@ async def test_the_same_of_many_at_once(way, moment):
         assert sorted(run.id for run in (await inbox.list()).runs) == sorted(again)
 
 
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_the_same_of_very_many_at_once(way, moment):
+    """They take several statements; the connection breaks under the commit."""
+    intents = [Intent("cut.v1", f"needle {n}") for n in range(1300)]
+    async with Inbox.open(way.url) as inbox:
+        way.cut(b"needle 1299", b"COMMIT", moment=moment)
+
+        with pytest.raises(ConnectionLost) as caught:
+            await inbox.submit_many(intents)
+
+        assert (way.cuts, caught.value.outcome_unknown) == (1, True)
+        stored = 1300 if moment == "before the answer" else 0
+        assert (await inbox.stats()).counts.get(("cut.v1", State.PENDING), 0) == stored
+
+
 async def test_a_connection_that_breaks_before_the_commit_has_stored_nothing_and_says_so(way):
     """There is nothing unknown about it."""
     async with Inbox.open(way.url) as inbox:
         way.cut(b"needle", moment="before the answer")
 
         with pytest.raises(ConnectionLost, match="nothing of this transaction was stored") as caught:
-            await inbox.submit_many([Intent("cut.v1", "needle"), Intent("cut.v1", "hay")])
+            await inbox.submit_many([Intent("cut.v1", "needle"), *(Intent("cut.v1", "hay") for _ in range(1300))])
 
         assert not caught.value.outcome_unknown
         assert (await inbox.list()).runs == []
@@ -102,7 +117,7 @@ async def test_an_outcome_whose_commit_is_cut_is_stored_once_and_its_handler_wor
 
     async def work(run):
         calls.append(run.payload)
-        way.cut(b"needle", b"COMMIT", moment=moment)
+        way.cut(b"needle", moment=moment)
         return "needle"
 
     async with Inbox.open(way.url) as inbox, Inbox.open(postgres_url) as straight:
