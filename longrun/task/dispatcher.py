@@ -110,7 +110,8 @@ class Dispatcher:
             for limit in limits:
                 limit.give_back()
             self._offer(limits)
-        self._fill(now)
+        if self._queue:
+            self._fill(now)
 
     def _stood_still(self, seconds: float) -> None:
         """A test says so, and for how long: nothing has to be guessed."""
