@@ -36,10 +36,13 @@ class Declaration:
         place = f"{self.phase}:{self.spec.resource}"
         return place if text is None else f"{place}:{text}"
 
-    def called(self, text: str | None, *arguments: object) -> Awaitable[None]:
-        """The work, called for the tenant *text*. WorkNotAsync when it is no async function."""
+    def called(self, text: str | None, tenant: object, run: Run) -> Awaitable[None]:
+        """The work, called for *tenant*, which *text* names. WorkNotAsync when it is no async function."""
         work: Callable[..., Awaitable[None]] = self.spec.work
-        outcome = work(*arguments)
+        if self.per_tenant:
+            outcome = work(tenant, run) if self.takes_run else work(tenant)
+        else:
+            outcome = work(run) if self.takes_run else work()
         if type(outcome) is not CoroutineType and not inspect.isawaitable(outcome):
             raise WorkNotAsync(
                 f"{self.name(text)}: its work returned {type(outcome).__name__}, which cannot be awaited; "
@@ -102,20 +105,14 @@ class Unit:
         because a preflight may be what stores the things that ``resolve`` looks up. *run* is passed on when the work
         asks for it. Raises what the work or the lookup raises; WorkNotAsync when the work is no async function.
         """
-        declaration = self.declaration
-        if not declaration.per_tenant:
-            return declaration.called(None, run) if declaration.takes_run else declaration.called(None)
-        tenant = self.tenant
+        declaration, tenant = self.declaration, self.tenant
         if self.text is not None and declaration.phase != "preflight":
             tenant = declaration.resolution.known(self.text)
             if tenant is None:
                 return self._completed(run)
-        if declaration.takes_run:
-            return declaration.called(self.text, tenant, run)
-        return declaration.called(self.text, tenant)
+        return declaration.called(self.text, tenant, run)
 
     async def _completed(self, run: Run) -> None:
         assert self.text is not None
-        declaration = self.declaration
-        tenant = await declaration.resolution.of(self.text, self.tenant)
-        await declaration.called(self.text, *((tenant, run) if declaration.takes_run else (tenant,)))
+        tenant = await self.declaration.resolution.of(self.text, self.tenant)
+        await self.declaration.called(self.text, tenant, run)
