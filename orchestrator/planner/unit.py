@@ -16,7 +16,8 @@ from orchestrator.planner.resolution import Resolution
 class Declaration:
     """One spec as a module declared it; the units of all its tenants share it.
 
-    *module* is the name the module is registered under, *declared_by* the class whose ``task_spec()`` gave the spec.
+    *module* is the name the module is registered under, *declared_by* the class whose ``task_spec()`` gave the spec;
+    *completes*: its tenants go through the module's ``resolve`` before they are worked for.
     """
 
     phase: PhaseName
@@ -25,6 +26,7 @@ class Declaration:
     declared_by: str
     per_tenant: bool
     takes_run: bool
+    completes: bool
     resolution: Resolution = field(repr=False, compare=False)
 
     def unit(self, text: str | None, tenant: object) -> "Unit":
@@ -106,7 +108,7 @@ class Unit:
         asks for it. Raises what the work or the lookup raises; WorkNotAsync when the work is no async function.
         """
         declaration, tenant = self.declaration, self.tenant
-        if self.text is not None and declaration.phase != "preflight":
+        if declaration.completes and self.text is not None:
             tenant = declaration.resolution.known(self.text)
             if tenant is None:
                 return self._completed(run)
