@@ -46,13 +46,17 @@ class Flight:
         #: Made by :meth:`watched`: most attempts have ended before there is anything to watch.
         self.watch: Watch | None = None
 
-    def begin(self, now: float) -> None:
-        """The attempt really begins: limits count from here, not from when it was given its slot."""
+    def begin(self, now: float) -> float:
+        """The attempt really begins: limits count from here, not from when it was given its slot.
+
+        Returns its deadline.
+        """
         terms = self.unit.task.terms
         self.started = now
         if terms.timeout is not None:
             self.limit = now + terms.timeout
         self.well_until = now + terms.patience
+        return now + terms.longest
 
     def watched(self) -> "Watch | None":
         """Its watch, from now on; None when nobody watches it."""

@@ -219,7 +219,7 @@ class Flights:
 
     def _take_off(self, flight: Flight) -> Run:
         unit, run, now = flight.unit, flight.run, self.now()
-        flight.begin(now)
+        run.deadline = min(flight.begin(now), self._outer_deadline)
         if flight.well_until < self.next_look:
             self._look_at(flight.well_until)
         self._tally.started(now - unit.due)
@@ -227,8 +227,6 @@ class Flights:
         run.attempt += 1
         if run.nudges:
             run.nudges = ()
-        deadline, outer = now + unit.task.terms.longest, self._outer_deadline
-        run.deadline = min(deadline, outer)
         current_run.set(run)
         if self._starts:
             self._tell(AttemptStarted(run.task, run.attempt, run.id))
