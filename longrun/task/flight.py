@@ -94,8 +94,8 @@ class Flight:
 
     def shift(self, seconds: float) -> None:
         """The event loop was blocked for so long: nothing could go on meanwhile, so nothing is held against it."""
-        if self.run.last_progress is not None:
-            self.watched()  # which knows how much of the time since then was none
+        if self.run.last_progress is not None and self.well_until < math.inf:
+            self.watched()  # which knows how much of the time since then was none; it has begun, so it can be made
         self.started += seconds
         self.limit += seconds
         self.well_until += seconds

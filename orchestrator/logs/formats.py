@@ -62,7 +62,8 @@ class ConsoleFormatter(logging.Formatter):
         level = f"{one_line(_SHORT.get(entry.level, entry.level)):<5}"
         if self._colour and entry.level in _COLOURS:
             level = f"\x1b[{_COLOURS[entry.level]}m{level}\x1b[0m"
-        time = f"{entry.time:%H:%M:%S}.{entry.time.microsecond // 1000:03d}"
+        when = entry.time
+        time = f"{when:%H:%M:%S}.{when.microsecond // 1000:03d}"
         hidden = _DETAILS if record.levelno < logging.WARNING else ()
         shown = ((name, value) for name, value in entry.fields.items() if name not in hidden)
         fields = [f"{one_line(name)}={_word(value)}" for name, value in shown]
