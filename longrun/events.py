@@ -285,6 +285,12 @@ def hears_routine(listener: Listener) -> bool:
     return bool(getattr(listener, "routine", True))
 
 
+def hears_starts(listener: Listener) -> bool:
+    """Whether *listener* wants to hear that attempts of tasks begin. One with an attribute ``starts = False`` hears of
+    their ends alone; see :func:`hears_routine`."""
+    return hears_routine(listener) and bool(getattr(listener, "starts", True))
+
+
 def emit(listeners: Iterable[Listener], event: Event) -> None:
     """Give *event* to each listener; one that raises is logged and harms nobody."""
     for listener in listeners:

@@ -56,6 +56,9 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 
 #: Fields of events that become labels: they take few values. Keys, run ids and reasons in words stay out.
 LABELS = ("rule", "circuit", "state", "priority")
 
+#: Labels of successes that are kept ready: as many as there are series by default before the SDK overflows.
+_MOST_READY = 2000
+
 _OUTCOMES = {AttemptSucceeded: "succeeded", AttemptFailed: "failed", AttemptCancelled: "cancelled"}
 _OF_TASKS = (
     *(TaskFinished, TaskFailed, DegradedEntered, DegradedOngoing, DegradedRecovered),
@@ -71,6 +74,9 @@ class Instruments:
     value is a series of its own, so where tasks or tenants are many, give a *label* of few values, and no *tenant*.
     *meter_provider* is used instead of the global one. PipelineError without the package opentelemetry-api.
     """
+
+    #: An attempt is counted when it ends.
+    starts = False
 
     def __init__(
         self,
@@ -88,6 +94,7 @@ class Instruments:
         self._label = label
         self._tenant = tenant
         self._degraded: set[str] = set()
+        self._succeeded: dict[tuple[str, str], Labels] = {}
         self._counters: dict[str, Counter] = {}
         self._attempts = {
             "call": meter.create_counter(CALL_ATTEMPTS, "{attempt}", "Attempts of calls, by how they ended."),
@@ -107,15 +114,20 @@ class Instruments:
 
     def __call__(self, event: Event) -> None:
         if type(event) is AttemptSucceeded and self._tenant is None:  # by far the most there are of
-            kind = "call" if event.run is None else "task"
-            self._ended(kind, event, {kind: self._label(event.subject)})
+            kind, label = "call" if event.run is None else "task", self._label(event.subject)
+            labels = self._succeeded.get((kind, label))
+            if labels is None:
+                labels = dict[str, Value]({kind: label, "outcome": _OUTCOMES[AttemptSucceeded]})
+                if len(self._succeeded) < _MOST_READY:
+                    self._succeeded[kind, label] = labels
+            self._counted(kind, event.duration, labels)
             return
         if isinstance(event, AttemptStarted):
-            return  # it is counted when it ends
+            return
         kind = "task" if isinstance(event, _OF_TASKS) or getattr(event, "run", None) is not None else "call"
-        labels: Labels = dict(self._labels(kind, event))
+        labels = dict(self._labels(kind, event))
         if isinstance(event, AttemptSucceeded | AttemptFailed | AttemptCancelled):
-            self._ended(kind, event, labels)
+            self._counted(kind, event.duration, {**labels, "outcome": _OUTCOMES[type(event)]})
             return
         self._counter(event.name).add(event.count if isinstance(event, TicksSkipped) else 1, labels)
         if isinstance(event, RetryScheduled):
@@ -141,10 +153,9 @@ class Instruments:
         if isinstance(event, TicksSkipped):
             yield "reason", event.reason  # one of a few sentences
 
-    def _ended(self, kind: str, event: AttemptSucceeded | AttemptFailed | AttemptCancelled, labels: Labels) -> None:
-        labels["outcome"] = _OUTCOMES[type(event)]
+    def _counted(self, kind: str, duration: float, labels: Labels) -> None:
         self._attempts[kind].add(1, labels)
-        self._durations[kind].record(event.duration, labels)
+        self._durations[kind].record(duration, labels)
 
     def _scheduled(self, kind: str, event: RetryScheduled, labels: Labels) -> None:
         self._durations["wait"].record(event.wait, labels)

@@ -12,8 +12,7 @@ class Load:
     """*units* that each run every *interval* seconds, looked at for *seconds*.
 
     *lead*: seconds between the creation of the first unit and the first due run, for designs that fix it beforehand.
-    *herd*: all units are due at one instant, not spread over the interval. *native*: the work yields as asyncio's own
-    code does, not as anyio's.
+    *herd*: all units are due at one instant, not spread over the interval.
     """
 
     scenario: str
@@ -24,7 +23,6 @@ class Load:
     seconds: float
     lead: float = 1.0
     herd: bool = False
-    native: bool = False
 
     @property
     def demand(self) -> float:

@@ -27,7 +27,7 @@ ASYNCIO_TASK, ANYIO_TASK = "asyncio task per unit", "anyio task per unit"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """*quick*: it is part of a first look. *slow*: creating its units takes long. *native*: asyncio without anyio."""
+    """*quick*: it is part of a first look. *slow*: creating its units takes long."""
 
     scenario: str
     name: str
@@ -35,7 +35,6 @@ class Row:
     backends: tuple[str, ...] = ALL
     quick: bool = False
     slow: bool = False
-    native: bool = False
 
 
 _FLEETS = {
@@ -68,11 +67,10 @@ def _fleet(
     backends: tuple[str, ...] = ALL,
     quick: Iterable[str] = (),
     slow: bool = False,
-    native: bool = False,
 ) -> Iterator[Row]:
     for scenario in in_:
         measure = partial(_FLEETS[scenario], make)
-        yield Row(scenario, name, measure, backends, scenario in quick, slow, native)
+        yield Row(scenario, name, measure, backends, scenario in quick, slow)
 
 
 EVERY = tuple(_FLEETS)
@@ -96,7 +94,6 @@ ROWS = (
         backends=ASYNCIO,
         quick=("idle", "steady"),
         slow=True,
-        native=True,
     ),
     *_fleet(ANYIO_TASK, _of("peers", "AnyioTasks"), EVERY, slow=True),
     *_fleet("anyio task per unit, full", _of("peers", "AnyioTasks", full=True), ("steady", "saturation"), slow=True),
@@ -106,7 +103,6 @@ ROWS = (
         NO_HERD,
         backends=("asyncio",),
         slow=True,
-        native=True,
     ),
     *_fleet(
         "APScheduler 4",

@@ -52,7 +52,7 @@ class Plan:
             case _:
                 pass
         lead = 1.0 + units * (120e-6 if row.slow else 20e-6)
-        return Load(row.scenario, row.name, backend, units, interval, seconds, lead, herd, row.native)
+        return Load(row.scenario, row.name, backend, units, interval, seconds, lead, herd)
 
 
 def run(

@@ -37,6 +37,7 @@ def _logger() -> logging.Logger:
     logger = logging.getLogger("bench")
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    logging.disable(logging.NOTSET)  # the child has switched all logs off
     handler = logging.StreamHandler(open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
     logger.addHandler(handler)

@@ -56,7 +56,9 @@ def trigger(unit: Unit, dispatcher: Dispatcher, now: float) -> None:
 
 def landed(unit: Unit, dispatcher: Dispatcher, now: float) -> None:
     """The attempt of *unit* has ended and it goes on: at its next due time, at once if that was asked, or not yet."""
-    again, unit.again = unit.again, "no"
+    again = unit.again
+    if again != "no":
+        unit.again = "no"
     if again == "at once":
         _at_once(unit, dispatcher, now)
     elif unit.paused is not None:

@@ -110,7 +110,8 @@ class Dispatcher:
             for limit in limits:
                 limit.give_back()
             self._offer(limits)
-        self._fill(now)
+        if self._queue:
+            self._fill(now)
 
     def _stood_still(self, seconds: float) -> None:
         """A test says so, and for how long: nothing has to be guessed."""
@@ -124,15 +125,16 @@ class Dispatcher:
             self.wake()
 
     def _due(self, unit: Unit, now: float) -> None:
-        if unit.task.terms.gate is None or not self._park(unit, now):
-            unit.move("queued")
-            if not (self._queue or unit.lined or unit.limits) and self._flights.slots < self._max_running:
-                self._flights.launch(unit, now)  # what nearly all do: nobody stands before it
-                return
-            self._queued += 1
-            if not unit.lined:
-                unit.lined = True
-                self._queue.append(unit)
+        if unit.task.terms.gate is not None and self._park(unit, now):
+            return
+        unit.move("queued")
+        if not (self._queue or unit.lined or unit.limits) and self._flights.slots < self._max_running:
+            self._flights.launch(unit, now)  # what nearly all do: nobody stands before it
+            return
+        self._queued += 1
+        if not unit.lined:
+            unit.lined = True
+            self._queue.append(unit)
 
     def _park(self, unit: Unit, now: float) -> bool:
         """Back to the calendar when the gate of *unit* is closed; it may have closed while the unit was queued."""
@@ -154,18 +156,19 @@ class Dispatcher:
             if unit.phase != "queued":
                 self._offer(limits)  # it was paused or removed: the next one may go instead
                 continue
-            if self._park(unit, now):
+            if unit.task.terms.gate is not None and self._park(unit, now):
                 self._queued -= 1
                 self._offer(limits)
                 continue
-            full = first_full(limits)
-            if full is not None:
-                unit.lined = True
-                full.queue(unit)
-                self._offer(limits)  # the others of its limits may have room, which it does not use
-                continue
-            for limit in limits:
-                limit.take()
+            if limits:
+                full = first_full(limits)
+                if full is not None:
+                    unit.lined = True
+                    full.queue(unit)
+                    self._offer(limits)  # the others of its limits may have room, which it does not use
+                    continue
+                for limit in limits:
+                    limit.take()
             self._queued -= 1
             flights.launch(unit, now)
 

@@ -25,7 +25,7 @@ class Flight:
 
     __slots__ = (
         "consult", "coroutine", "ended", "ended_at", "handle", "limit", "reason", "run", "scope", "started", "stuck",
-        "unit", "watch",
+        "unit", "watch", "well_until",
     )  # fmt: skip
 
     def __init__(self, unit: Unit, run: Run, now: float) -> None:
@@ -41,15 +41,29 @@ class Flight:
         self.stuck = False
         self.started = now
         self.limit = math.inf
+        #: Before this instant nothing can be wrong with it.
+        self.well_until = math.inf
+        #: Made by :meth:`watched`: most attempts have ended before there is anything to watch.
         self.watch: Watch | None = None
 
-    def begin(self, now: float) -> None:
-        """The attempt really begins: limits count from here, not from when it was given its slot."""
+    def begin(self, now: float) -> float:
+        """The attempt really begins: limits count from here, not from when it was given its slot.
+
+        Returns its deadline.
+        """
         terms = self.unit.task.terms
         self.started = now
-        self.limit = math.inf if terms.timeout is None else now + terms.timeout
-        if terms.stall is not None:
-            self.watch = terms.stall.watch(now)
+        if terms.timeout is not None:
+            self.limit = now + terms.timeout
+        self.well_until = now + terms.patience
+        return now + terms.longest
+
+    def watched(self) -> "Watch | None":
+        """Its watch, from now on; None when nobody watches it."""
+        stall = self.unit.task.terms.stall
+        if self.watch is None and stall is not None:
+            self.watch = stall.watch(self.started)
+        return self.watch
 
     @property
     def critic(self) -> "Critic | None":
@@ -59,7 +73,9 @@ class Flight:
     @property
     def deadline(self) -> float:
         """When it is ended, if nothing moves that before."""
-        return self.limit if self.watch is None else min(self.limit, self.watch.deadline)
+        if self.watch is None:
+            return self.started + self.unit.task.terms.longest
+        return min(self.limit, self.watch.deadline)
 
     def late(self, now: float) -> bool:
         """Whether it has outlived what it is expected to take: its critic's word, else its interval."""
@@ -78,7 +94,10 @@ class Flight:
 
     def shift(self, seconds: float) -> None:
         """The event loop was blocked for so long: nothing could go on meanwhile, so nothing is held against it."""
+        if self.run.last_progress is not None and self.well_until < math.inf:
+            self.watched()  # which knows how much of the time since then was none; it has begun, so it can be made
         self.started += seconds
         self.limit += seconds
+        self.well_until += seconds
         if self.watch is not None:
             self.watch.shift(seconds)

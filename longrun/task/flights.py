@@ -35,14 +35,14 @@ _EPSILON = 1e-6
 
 
 class Flights:
-    """*tell* hears of every event, with *routine* also of attempts that go as planned; *land* is called last."""
+    """*tell* hears of every event, with *starts* also of attempts that begin; *land* is called last."""
 
     def __init__(
         self,
         clock: Clock,
         tally: Tally,
         tell: Callable[[Event], None],
-        routine: bool,
+        starts: bool,
         land: Landed,
         checkpoints: CheckpointStore | None = None,
     ) -> None:
@@ -55,7 +55,7 @@ class Flights:
         self.now = clock.now
         self._tally = tally
         self._tell = tell
-        self._routine = routine
+        self._starts = starts
         self._land = land
         self._checkpoints = checkpoints
         self._prefix = os.urandom(5).hex()
@@ -99,14 +99,13 @@ class Flights:
     def launch(self, unit: Unit, now: float) -> None:
         """*unit* has a slot: its next attempt starts in this turn of the event loop, or the next."""
         unit.move("running")
-        run = unit.run
+        run, name = unit.run, unit.task.name
         if run is None:
             self._count += 1
-            run = unit.run = Run(unit.name, (self._prefix, self._count), self._checkpoints)
-        flight = unit.flight = self.running[unit.name] = Flight(unit, run, now)
-        self._look_at(now + unit.task.terms.patience)
+            run = unit.run = Run(name, (self._prefix, self._count), self._checkpoints)
+        flight = unit.flight = self.running[name] = Flight(unit, run, now)
         assert self._spawn is not None
-        flight.handle = self._spawn(self._fly, flight, unit.name)
+        flight.handle = self._spawn(self._fly, flight, name)
 
     def end(self, flight: Flight, how: Ended, reason: str) -> bool:
         """Cancel *flight*; False when it is being ended already."""
@@ -154,12 +153,15 @@ class Flights:
             self.next_look = min(self.next_look, self._look(flight, now))
 
     def _look(self, flight: Flight, now: float) -> float:
-        if flight.ended is None and now + _EPSILON >= flight.limit:
-            self.end(flight, "timeout", "")
-        if flight.ended is None and flight.watch is not None:
-            assert self._supervision is not None
-            self._supervision.look(flight, now)
-            flight.run.stalled |= flight.watch.stalled
+        if flight.ended is None:
+            if now + _EPSILON < flight.well_until:
+                return flight.well_until
+            if now + _EPSILON >= flight.limit:
+                self.end(flight, "timeout", "")
+            elif (watch := flight.watched()) is not None:
+                assert self._supervision is not None
+                self._supervision.look(flight, now)
+                flight.run.stalled |= watch.stalled
         if flight.ended is None:
             looks = math.inf if flight.watch is None else flight.watch.next_look(flight.run.last_progress)
             return min(flight.limit, looks)
@@ -186,53 +188,67 @@ class Flights:
             self._look_at(flight.watch.next_look(flight.run.last_progress))
 
     async def _fly(self, flight: Flight) -> None:
-        unit, run = flight.unit, flight.run
-        now = self.now()
-        flight.begin(now)
+        assert self._spawn is not None
+        try:
+            run = self._take_off(flight)
+            error: Exception | None = None
+            scope = flight.scope = self._new_scope()
+            if flight.ended is not None:  # between being given a slot and getting here
+                scope.cancel()
+            try:
+                with scope:
+                    work = flight.coroutine = _call(flight)
+                    await work
+            except anyio.get_cancelled_exc_class() as stray:
+                if anyio.current_effective_deadline() == -math.inf:
+                    raise
+                error = StrayCancellation(f"task {run.task!r}: its work was cancelled by somebody else")
+                error.__cause__ = stray
+            except Exception as raised:  # noqa: BLE001 - work may raise anything: this is where failures are caught
+                error = raised
+            finally:
+                if run.has_pending:
+                    await run.flush()
+                self._touch_down(flight)
+            cancelled = scope.cancelled_caught
+            if flight.ended is not None:
+                error = _verdict(flight, error, cancelled)
+            self._land(flight, error, cancelled and error is None)
+        except BaseException as defect:  # noqa: BLE001 - nothing may get lost: it is raised again where it is seen
+            self._spawn.let_out(defect)
+
+    def _take_off(self, flight: Flight) -> Run:
+        unit, run, now = flight.unit, flight.run, self.now()
+        run.deadline = min(flight.begin(now), self._outer_deadline)
+        if flight.well_until < self.next_look:
+            self._look_at(flight.well_until)
         self._tally.started(now - unit.due)
         unit.last_started = now
         run.attempt += 1
-        run.nudges = ()
-        run.deadline = min(flight.deadline, self._outer_deadline)
+        if run.nudges:
+            run.nudges = ()
         current_run.set(run)
-        if self._routine:
-            self._tell(AttemptStarted(unit.name, run.attempt, run.id))
-        error: Exception | None = None
-        scope = flight.scope = self._new_scope()
-        if flight.ended is not None:  # between being given a slot and getting here
-            scope.cancel()
-        try:
-            with scope:
-                flight.coroutine = _call(flight)
-                await flight.coroutine
-        except anyio.get_cancelled_exc_class() as stray:
-            if anyio.current_effective_deadline() == -math.inf:
-                raise
-            error = StrayCancellation(f"task {unit.name!r}: its work was cancelled by somebody else")
-            error.__cause__ = stray
-        except Exception as raised:  # noqa: BLE001 - work may raise anything: this is where failures are caught
-            error = raised
-        finally:
-            if run.has_pending:
-                await run.flush()
-            flight.scope = flight.coroutine = unit.flight = None
-            self.running.pop(unit.name, None)
-            self._tally.stuck -= flight.stuck
-            if self._none_left is not None and not self.running:
-                self._none_left.set()
-            if flight.watch is not None:
-                flight.watch.end()
-            if flight.consult is not None:
-                flight.consult.cancel()
-        error = _verdict(flight, error, scope.cancelled_caught)
-        self._land(flight, error, error is None and scope.cancelled_caught)
+        if self._starts:
+            self._tell(AttemptStarted(run.task, run.attempt, run.id))
+        return run
+
+    def _touch_down(self, flight: Flight) -> None:
+        flight.scope = flight.coroutine = flight.unit.flight = None
+        del self.running[flight.run.task]
+        if flight.stuck:
+            self._tally.stuck -= 1
+        if self._none_left is not None and not self.running:
+            self._none_left.set()
+        if flight.watch is not None:
+            flight.watch.end()
+        if flight.consult is not None:
+            flight.consult.cancel()
 
 
 def _call(flight: Flight) -> Awaitable[object]:
     """The work of *flight*, ready to be awaited."""
     task = flight.unit.task
-    terms = task.terms
-    work = cast("Callable[..., Awaitable[object]]", task.work)
+    terms, work = task.terms, cast("Callable[..., Awaitable[object]]", task.work)
     if not terms.layers:
         return work(flight.run) if terms.takes_run else work()
     call: Call[object] = partial(work, flight.run) if terms.takes_run else work

@@ -28,6 +28,7 @@ from longrun.events import (
     TicksSkipped,
     emit,
     hears_routine,
+    hears_starts,
 )
 from longrun.failure.baseline import Baseline
 from longrun.task import control, verdict
@@ -88,10 +89,11 @@ class Runner:
         self._clock = clock or SystemClock()
         self._listeners = tuple(listeners)
         self._routine = any(hears_routine(listener) for listener in self._listeners)
+        starts = any(hears_starts(listener) for listener in self._listeners)
         self._isolate = on_permanent == "isolate"
         self._rng = rng or Random()
         self._tally = Tally()
-        self._flights = Flights(self._clock, self._tally, self._emit, self._routine, self._landed, checkpoints)
+        self._flights = Flights(self._clock, self._tally, self._emit, starts, self._landed, checkpoints)
         self._dispatcher = Dispatcher(self._clock, seconds(resolution, "Runner resolution"), max_running, self._flights)
         self._watchdog = None if watchdog is None else Watchdog(seconds(watchdog, "Runner watchdog"), self._emit)
         self._past = None if attempts is None else Past(attempts, namespace, self._clock, self._listeners)
@@ -271,7 +273,7 @@ class Runner:
         elif error is None:
             tally.succeeded += 1
             if self._past is not None:
-                self._past.forgotten(unit.name)
+                self._past.forgotten(run.task)
             events = verdict.succeeded(unit, run, flight.started, now, self._rng, routine=self._routine)
         else:
             tally.failed += 1
@@ -287,7 +289,7 @@ class Runner:
             unit.run = None
             self._roster.alive -= 1
         else:
-            if no_waits.get() and unit.phase == "retrying":
+            if unit.phase == "retrying" and no_waits.get():
                 unit.due = now
             control.landed(unit, self._dispatcher, now)
         if run.stalled and unit.run is None and unit.task.terms.stall is not None:

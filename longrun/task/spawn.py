@@ -16,49 +16,65 @@ from longrun.backend import running_asyncio
 
 A = TypeVar("A")
 
-#: What is run: it lets nothing out but what is a defect, or an exit.
+#: What is run. What it raises itself, which is a defect or an exit, it gives to :meth:`Spawner.let_out`.
 Child: TypeAlias = Callable[[A], Coroutine[Any, Any, None]]
 
 
 class Spawner(Protocol):
-    """Starts children with the context variables as they were when it was made. What it returns has to be kept as long
-    as the child lives: an event loop refers to its tasks only weakly."""
+    """Starts children with the context variables as they were when it was made."""
 
-    def __call__(self, child: Child[A], argument: A, name: str) -> object: ...
+    def __call__(self, child: Child[A], argument: A, name: str) -> object:
+        """Start *child*. What is returned has to be kept as long as it lives: an event loop refers to its tasks only
+        weakly."""
+        ...
+
+    def let_out(self, defect: BaseException) -> None:
+        """The last that a child does with what it raises itself: it comes out of the task group, and ends it."""
+        ...
 
 
 def spawner(tg: TaskGroup) -> Spawner:
     """For the backend that is running. What a child lets out comes out of *tg*, and ends it."""
     loop = running_asyncio()
-    return _grouped(tg) if loop is None else _native(tg, loop)
+    return Grouped(tg) if loop is None else Native(tg, loop)
 
 
-def _grouped(tg: TaskGroup) -> Spawner:
-    context = copy_context()
+class Grouped:
+    """Children of the task group, on any backend."""
 
-    def spawn(child: Child[A], argument: A, name: str) -> object:
-        context.copy().run(lambda: tg.start_soon(child, argument, name=name))
+    __slots__ = ("_context", "_tg")
+
+    def __init__(self, tg: TaskGroup) -> None:
+        self._tg = tg
+        self._context = copy_context()
+
+    def __call__(self, child: Child[A], argument: A, name: str) -> object:
+        self._context.copy().run(lambda: self._tg.start_soon(child, argument, name=name))
         return None
 
-    return spawn
+    def let_out(self, defect: BaseException) -> None:
+        """It is a child of the group."""
+        raise defect
 
 
-def _native(tg: TaskGroup, loop: asyncio.AbstractEventLoop) -> Spawner:
-    context = copy_context()
+class Native:
+    """Tasks of the event loop's own."""
 
-    async def guarded(child: Child[A], argument: A) -> None:
-        # Not a callback of the task: each costs a turn of the event loop.
-        try:
-            await child(argument)
-        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
-            raise  # the event loop sees to these itself
-        except BaseException as defect:  # noqa: BLE001 - nothing may get lost; it is raised again where it is seen
-            tg.start_soon(_raise, defect)
+    __slots__ = ("_context", "_start", "_tg")
 
-    def spawn(child: Child[A], argument: A, name: str) -> object:
-        return loop.create_task(guarded(child, argument), name=name, context=context.copy())
+    def __init__(self, tg: TaskGroup, loop: asyncio.AbstractEventLoop) -> None:
+        self._tg = tg
+        self._start = loop.create_task
+        self._context = copy_context()
 
-    return spawn
+    def __call__(self, child: Child[A], argument: A, name: str) -> object:
+        return self._start(child(argument), name=name, context=self._context.copy())
+
+    def let_out(self, defect: BaseException) -> None:
+        """Not by a callback of the task: each costs a turn of the event loop."""
+        if isinstance(defect, asyncio.CancelledError | KeyboardInterrupt | SystemExit):
+            raise defect  # the event loop sees to these itself
+        self._tg.start_soon(_raise, defect)
 
 
 async def _raise(error: BaseException) -> None:

@@ -41,10 +41,17 @@ class Terms:
     rules: tuple[Rule, ...] = ()
     layers: tuple[Wrapper, ...] = ()
     takes_run: bool = False
-    #: How long an attempt surely needs no looking after.
+    #: How long an attempt surely needs no looking after, and how long it may take if nobody extends that.
     patience: float = field(init=False, default=math.inf)
+    longest: float = field(init=False, default=math.inf)
 
     def __post_init__(self) -> None:
-        of_stall = () if self.stall is None else (self.stall.expected, self.stall.idle)
-        given = [limit for limit in (self.timeout, *of_stall) if limit is not None]
-        object.__setattr__(self, "patience", min(given, default=math.inf))
+        stall = self.stall
+        noticed = () if stall is None else (stall.expected, stall.idle)
+        ended = () if stall is None else (stall.allowed,)
+        object.__setattr__(self, "patience", _least(self.timeout, *noticed))
+        object.__setattr__(self, "longest", _least(self.timeout, *ended))
+
+
+def _least(*limits: float | None) -> float:
+    return min((limit for limit in limits if limit is not None), default=math.inf)

@@ -80,13 +80,15 @@ class Unit:
     """Mutable; touched by its runner only. There may be a hundred thousand: what most do not need is made on need."""
 
     __slots__ = (
-        "again", "anchor", "due", "engine", "extra", "flight", "grid_due", "last_started", "last_succeeded", "lined",
-        "paused", "phase", "removed", "run", "runs", "skipped", "task", "tick", "trouble",
+        "again", "anchor", "due", "engine", "extra", "flight", "grid_due", "last_started", "last_succeeded", "limits",
+        "lined", "paused", "phase", "removed", "run", "runs", "skipped", "task", "tick", "trouble",
     )  # fmt: skip
 
     def __init__(self, task: Task, engine: Engine) -> None:
         self.task = task
         self.engine = engine
+        #: What limits how many runs of it and others go on at a time.
+        self.limits: tuple[Limit, ...] = task.limits + task.terms.limits if task.limits else task.terms.limits
         self.phase: UnitPhase = "waiting"
         self.tick = -1
         #: Where its grid lies; which point of it is next, or served by the run in flight; when the unit is to start.
@@ -112,12 +114,6 @@ class Unit:
     @property
     def name(self) -> str:
         return self.task.name
-
-    @property
-    def limits(self) -> tuple[Limit, ...]:
-        """What limits how many runs of it and others go on at a time."""
-        task = self.task
-        return task.limits + task.terms.limits if task.limits else task.terms.limits
 
     @property
     def over(self) -> bool:

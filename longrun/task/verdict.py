@@ -21,6 +21,7 @@ from longrun.events import (
 from longrun.failure.category import Category
 from longrun.task.grid import Next, next_after, next_on_grid
 from longrun.task.run import Run
+from longrun.task.terms import Terms
 from longrun.task.unit import Trouble, Unit
 
 
@@ -29,7 +30,7 @@ def succeeded(unit: Unit, run: Run, started: float, now: float, rng: Random, *, 
 
     Without *routine* the success itself is not told, only what it changes.
     """
-    events: list[Event] = [AttemptSucceeded(unit.name, run.attempt, now - started, run.id)] if routine else []
+    events: list[Event] = [AttemptSucceeded(run.task, run.attempt, now - started, run.id)] if routine else []
     unit.runs += 1
     unit.last_succeeded = now
     unit.run = None
@@ -38,15 +39,15 @@ def succeeded(unit: Unit, run: Run, started: float, now: float, rng: Random, *, 
     terms = unit.task.terms
     if terms.interval is None:
         unit.move("finished")
-        events.append(TaskFinished(unit.name, run.id))
+        events.append(TaskFinished(run.task, run.id))
         return events
-    following = _following(unit, terms.interval, now)
-    if following.skipped:
+    due, skipped = _following(unit, terms, terms.interval, now)
+    if skipped:
         reason = _why_skipped(run, started - unit.grid_due, terms.interval)
-        unit.skipped += following.skipped
-        events.append(TicksSkipped(unit.name, following.skipped, reason))
+        unit.skipped += skipped
+        events.append(TicksSkipped(run.task, skipped, reason))
     unit.extra = False
-    unit.grid_due = unit.due = following.due
+    unit.grid_due = unit.due = due
     if terms.jitter:
         unit.due += rng.uniform(0, terms.jitter)
     unit.move("waiting")
@@ -119,16 +120,15 @@ def resumed(unit: Unit, now: float) -> list[Event]:
     return [TicksSkipped(unit.name, following.skipped, "the task was paused")]
 
 
-def _following(unit: Unit, interval: float, now: float) -> Next:
-    if unit.task.terms.timing == "fixed_delay":
+def _following(unit: Unit, terms: Terms, interval: float, now: float) -> Next:
+    if terms.timing == "fixed_delay":
         return next_after(interval, now)
     served = unit.grid_due
     if unit.extra:
         if served > now:
             return Next(served)
         served -= interval
-    catch_up = unit.task.terms.missed == "catch_up_one"
-    return next_on_grid(unit.anchor, interval, served, now, catch_up=catch_up)
+    return next_on_grid(unit.anchor, interval, served, now, catch_up=terms.missed == "catch_up_one")
 
 
 def _why_skipped(run: Run, late: float, interval: float) -> str:

@@ -17,4 +17,5 @@ class BoundLogger(logging.LoggerAdapter[logging.Logger]):
         kwargs: MutableMapping[str, Any],
     ) -> tuple[Any, MutableMapping[str, Any]]:
         """*kwargs* with the bound fields below the line's own."""
-        return msg, {**kwargs, "extra": {**(self.extra or {}), **(kwargs.get("extra") or {})}}
+        own = kwargs.get("extra")
+        return msg, {**kwargs, "extra": {**(self.extra or {}), **own} if own else self.extra}

@@ -6,16 +6,32 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
+from typing import Protocol
 
 from orchestrator.logs.record import STANDARD
 
-_NOTHING: Mapping[str, object] = MappingProxyType({})
-_context: ContextVar[Mapping[str, object]] = ContextVar("log_context", default=_NOTHING)
+
+class Bound(Protocol):
+    """What is bound: asked for its fields when there is a line."""
+
+    @property
+    def fields(self) -> Mapping[str, object]: ...
+
+
+class _Fields:
+    __slots__ = ("fields",)
+
+    def __init__(self, fields: Mapping[str, object]) -> None:
+        self.fields = MappingProxyType(fields)
+
+
+_NOTHING: Bound = _Fields({})
+_context: ContextVar[Bound] = ContextVar("log_context", default=_NOTHING)
 
 
 def current() -> Mapping[str, object]:
     """The fields bound here and now, read-only."""
-    return _context.get()
+    return _context.get().fields
 
 
 @contextmanager
@@ -27,18 +43,18 @@ def bind(**fields: object) -> Iterator[None]:
     taken = sorted(STANDARD.intersection(fields))
     if taken:
         raise ValueError(f"{', '.join(taken)} cannot be bound: log records have it already; choose another name")
-    merged = {**_context.get(), **fields}
-    token = _context.set(MappingProxyType({name: value for name, value in merged.items() if value is not None}))
+    merged = {**_context.get().fields, **fields}
+    token = _context.set(_Fields({name: value for name, value in merged.items() if value is not None}))
     try:
         yield
     finally:
         _context.reset(token)
 
 
-def bind_task(fields: Mapping[str, object]) -> None:
-    """Put *fields*, names that log records have not, on every line until the task that calls it ends: for a task that
-    does one thing from its first line on. What was bound around it is left behind."""
-    _context.set(fields)
+def bind_task(bound: Bound) -> None:
+    """Put the fields of *bound*, names that log records have not, on every line until the task that calls it ends: for
+    a task that does one thing from its first line on. What was bound around it is left behind."""
+    _context.set(bound)
 
 
 class ContextFilter(logging.Filter):
@@ -47,7 +63,7 @@ class ContextFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass, completed."""
         said = vars(record)
-        for name, value in _context.get().items():
+        for name, value in _context.get().fields.items():
             said.setdefault(name, value)
         for name, value in _span():
             said.setdefault(name, value)

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from orchestrator.logs.record import extra_of, failure_of, message_of, shown
+from orchestrator.logs.record import STANDARD, failure_of, message_of, shown
 from orchestrator.logs.text import bounded
 
 #: Fields that every line carries when they are known, in this order.
 KNOWN = ("service", "phase", "resource", "tenant", "run_id", "trace_id", "span_id")
+
+_EXPECTED = STANDARD.union(KNOWN)
 
 # Docker and containerd cut lines at 16 KiB; these bounds keep an ordinary line below it.
 LONGEST_MESSAGE = 4096
@@ -24,35 +26,43 @@ _DEEPEST = 4
 class Entry:
     """*fields*: the known ones first, then what the caller added, as plain JSON values."""
 
-    time: datetime
+    created: float
     level: str
     logger: str
     message: str
     fields: dict[str, object]
     failure: str
 
+    @property
+    def time(self) -> datetime:
+        """When, in UTC."""
+        return datetime.fromtimestamp(self.created, UTC)
+
 
 def entry_of(record: logging.LogRecord, service: str) -> Entry:
     """Everything that *record* says."""
-    extra = extra_of(record)
+    said = vars(record)
     message = bounded(message_of(record), LONGEST_MESSAGE)
-    repeated = extra.pop("repeated", None)
-    if repeated is not None:
-        message += f" (repeated {repeated} times in {extra.pop('repeated_within', '?')} s)"
-        extra["repeated"] = repeated
-    extra.setdefault("service", service)
     fields: dict[str, object] = {}
     for name in KNOWN:
-        value = extra.pop(name, None)
-        if value not in (None, ""):
+        value = said.get(name)
+        if value is None and name == "service" and name not in said:
+            value = service
+        if value is not None and value != "":
             fields[name] = plain(value)
-    for name, value in extra.items():
-        fields[bounded(str(name), 80)] = plain(value)
+    if not said.keys() <= _EXPECTED:
+        extra = {name: value for name, value in said.items() if name not in _EXPECTED}
+        repeated = extra.pop("repeated", None)
+        if repeated is not None:
+            message += f" (repeated {repeated} times in {extra.pop('repeated_within', '?')} s)"
+            extra["repeated"] = repeated
+        for name, value in extra.items():
+            fields[bounded(str(name), 80)] = plain(value)
     failure = failure_of(record)
     if record.stack_info:
         failure = f"{failure}\n{record.stack_info}".lstrip("\n")
     return Entry(
-        time=datetime.fromtimestamp(record.created, UTC),
+        created=record.created,
         level=record.levelname.lower(),
         logger=record.name,
         message=message,
@@ -64,7 +74,7 @@ def entry_of(record: logging.LogRecord, service: str) -> Entry:
 def plain(value: object, depth: int = 0) -> object:
     """*value* as JSON can say it, bounded in length, number and depth; anything else is its ``str``."""
     if type(value) is str:  # nearly all are; asking for a Mapping first takes longer than all the rest
-        return bounded(value, LONGEST_VALUE)
+        return value if len(value) <= LONGEST_VALUE else bounded(value, LONGEST_VALUE)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):

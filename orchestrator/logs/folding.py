@@ -6,7 +6,7 @@ Same means: logger, level, message template, kind of error, tenant and resource.
 import copy
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from time import monotonic
 from typing import TypeAlias
@@ -34,8 +34,13 @@ class Folding:
         self._clock = clock
         self._episodes: OrderedDict[_Subject, _Episode] = OrderedDict()  # oldest first
 
-    def pass_on(self, record: logging.LogRecord) -> Iterator[logging.LogRecord]:
+    def pass_on(self, record: logging.LogRecord) -> Iterable[logging.LogRecord]:
         """What is to be written now: summaries whose window is over, and *record* unless it is a repetition."""
+        if record.levelno < logging.WARNING and not self._episodes:
+            return (record,)
+        return self._folded(record)
+
+    def _folded(self, record: logging.LogRecord) -> Iterator[logging.LogRecord]:
         now = self._clock()
         if self._episodes:
             yield from self._close(lambda episode: now - episode.since >= self._window)

@@ -2,11 +2,13 @@
 
 import json
 import logging
+from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii as quoted
 
 from orchestrator.logs.entry import entry_of
 from orchestrator.logs.text import one_line
 
-_RESERVED = ("ts", "level", "logger", "message", "exc_info")
+_RESERVED = frozenset({"ts", "level", "logger", "message", "exc_info"})
 _COLOURS = {"debug": "2", "warning": "33", "error": "31", "critical": "1;31"}
 _DETAILS = ("phase", "run_id", "trace_id", "span_id")
 _SHORT = {"warning": "warn", "critical": "crit"}
@@ -19,21 +21,29 @@ class JsonFormatter(logging.Formatter):
         super().__init__()
         self._service = service
         self._encode = json.JSONEncoder(allow_nan=False).encode  # json.dumps would make one for each line
+        self._second, self._until_second = -1, ""  # most lines have theirs in common with the line before
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its newline. Keys: ts, level, logger, message, then context and extra fields."""
         entry = entry_of(record, self._service)
-        line: dict[str, object] = {
-            "ts": entry.time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "level": entry.level,
-            "logger": entry.logger,
-            "message": entry.message,
-        }
-        for name, value in entry.fields.items():
-            line[f"extra_{name}" if name in _RESERVED else name] = value
-        if entry.failure:
-            line["exc_info"] = entry.failure
-        return self._encode(line)
+        line = (
+            f'{{"ts": "{self._time(entry.created)}", "level": {quoted(entry.level)}, '
+            f'"logger": {quoted(entry.logger)}, "message": {quoted(entry.message)}'
+        )
+        fields = entry.fields
+        if not _RESERVED.isdisjoint(fields):
+            fields = {f"extra_{name}" if name in _RESERVED else name: value for name, value in fields.items()}
+        for name, value in fields.items():
+            # Strings, which nearly all are, by themselves: an encoder is made anew for whatever else it is given.
+            line += f", {quoted(name)}: {quoted(value) if type(value) is str else self._encode(value)}"
+        return f'{line}, "exc_info": {quoted(entry.failure)}}}' if entry.failure else f"{line}}}"
+
+    def _time(self, created: float) -> str:
+        second, micros = divmod(round(created * 1_000_000), 1_000_000)
+        if second != self._second:
+            self._second = second
+            self._until_second = datetime.fromtimestamp(second, UTC).isoformat()[:19]
+        return f"{self._until_second}.{micros // 1000:03d}Z"
 
 
 class ConsoleFormatter(logging.Formatter):
@@ -52,7 +62,8 @@ class ConsoleFormatter(logging.Formatter):
         level = f"{one_line(_SHORT.get(entry.level, entry.level)):<5}"
         if self._colour and entry.level in _COLOURS:
             level = f"\x1b[{_COLOURS[entry.level]}m{level}\x1b[0m"
-        time = f"{entry.time:%H:%M:%S}.{entry.time.microsecond // 1000:03d}"
+        when = entry.time
+        time = f"{when:%H:%M:%S}.{when.microsecond // 1000:03d}"
         hidden = _DETAILS if record.levelno < logging.WARNING else ()
         shown = ((name, value) for name, value in entry.fields.items() if name not in hidden)
         fields = [f"{one_line(name)}={_word(value)}" for name, value in shown]

@@ -7,11 +7,6 @@ import traceback
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
-def extra_of(record: logging.LogRecord) -> dict[str, object]:
-    """What the caller added with ``extra=``."""
-    return {name: value for name, value in vars(record).items() if name not in STANDARD}
-
-
 def message_of(record: logging.LogRecord) -> str:
     """The record's message; a message whose arguments do not fit is shown with them, it never raises."""
     try:

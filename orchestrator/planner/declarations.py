@@ -110,12 +110,19 @@ class Reading:
             spec = task_spec()
             if isinstance(spec, section.spec):
                 passes_run = takes_run(spec.work, int(section.per_tenant))
-                return Declaration(section.phase, spec, self.name, path, section.per_tenant, passes_run, resolution)
+                asks = section.per_tenant and section.phase != "preflight" and self._resolves()
+                return Declaration(
+                    section.phase, spec, self.name, path, section.per_tenant, passes_run, asks, resolution
+                )
         except Exception as error:  # noqa: BLE001 - a domain's own code may raise anything; it becomes one problem
             self.problems.append(f"{where}: task_spec() raised {type(error).__name__}: {error}")
             return None
         self.problems.append(f"{where}: task_spec() {_instead(spec)}; return a {wanted}")
         return None
+
+    def _resolves(self) -> bool:
+        """Whether the module has a ``resolve`` of its own; without one its tenants are complete as configured."""
+        return getattr(self.module.resolve, "__func__", None) is not Module.resolve
 
     def _read_tenants(self) -> dict[str, object]:
         before = len(self.problems)

@@ -16,7 +16,7 @@ class Resolution:
     def __init__(self, resolve: Callable[[Any], Awaitable[object]]) -> None:
         self._resolve = resolve
         self._known: dict[str, object] = {}
-        self._asking: dict[str, anyio.Lock] = {}
+        self._asking: dict[str, list[anyio.Event]] = {}  # who waits for the answer
 
     def known(self, text: str) -> object | None:
         """The completed tenant that *text* names, if it is known; else None."""
@@ -24,19 +24,30 @@ class Resolution:
 
     async def of(self, text: str, tenant: object) -> object:
         """The completed *tenant*, which *text* names. Raises what the lookup raises."""
-        if text in self._known:
-            return self._known[text]
-        asking = self._asking.setdefault(text, anyio.Lock())
-        async with asking:
-            if text not in self._known:
-                self._known[text] = await self._resolve(tenant)
-        self._asking.pop(text, None)
+        while text not in self._known:
+            waiting = self._asking.get(text)
+            if waiting is None:
+                await self._ask(text, tenant)
+            else:
+                answered = anyio.Event()
+                waiting.append(answered)
+                await answered.wait()
         return self._known[text]
 
     def forget(self, text: str) -> None:
         """Ask again at the tenant's next run: it left, or its preflights are run anew."""
         self._known.pop(text, None)
         self._asking.pop(text, None)
+
+    async def _ask(self, text: str, tenant: object) -> None:
+        waiting = self._asking[text] = []
+        try:
+            self._known[text] = await self._resolve(tenant)
+        finally:
+            if self._asking.get(text) is waiting:
+                del self._asking[text]
+            for answered in waiting:
+                answered.set()
 
     def __repr__(self) -> str:
         return f"<Resolution: {len(self._known)} tenants known>"

@@ -16,7 +16,8 @@ from orchestrator.planner.resolution import Resolution
 class Declaration:
     """One spec as a module declared it; the units of all its tenants share it.
 
-    *module* is the name the module is registered under, *declared_by* the class whose ``task_spec()`` gave the spec.
+    *module* is the name the module is registered under, *declared_by* the class whose ``task_spec()`` gave the spec;
+    *completes*: its tenants go through the module's ``resolve`` before they are worked for.
     """
 
     phase: PhaseName
@@ -25,6 +26,7 @@ class Declaration:
     declared_by: str
     per_tenant: bool
     takes_run: bool
+    completes: bool
     resolution: Resolution = field(repr=False, compare=False)
 
     def unit(self, text: str | None, tenant: object) -> "Unit":
@@ -36,10 +38,13 @@ class Declaration:
         place = f"{self.phase}:{self.spec.resource}"
         return place if text is None else f"{place}:{text}"
 
-    def called(self, text: str | None, *arguments: object) -> Awaitable[None]:
-        """The work, called for the tenant *text*. WorkNotAsync when it is no async function."""
+    def called(self, text: str | None, tenant: object, run: Run) -> Awaitable[None]:
+        """The work, called for *tenant*, which *text* names. WorkNotAsync when it is no async function."""
         work: Callable[..., Awaitable[None]] = self.spec.work
-        outcome = work(*arguments)
+        if self.per_tenant:
+            outcome = work(tenant, run) if self.takes_run else work(tenant)
+        else:
+            outcome = work(run) if self.takes_run else work()
         if type(outcome) is not CoroutineType and not inspect.isawaitable(outcome):
             raise WorkNotAsync(
                 f"{self.name(text)}: its work returned {type(outcome).__name__}, which cannot be awaited; "
@@ -102,20 +107,14 @@ class Unit:
         because a preflight may be what stores the things that ``resolve`` looks up. *run* is passed on when the work
         asks for it. Raises what the work or the lookup raises; WorkNotAsync when the work is no async function.
         """
-        declaration = self.declaration
-        if not declaration.per_tenant:
-            return declaration.called(None, run) if declaration.takes_run else declaration.called(None)
-        tenant = self.tenant
-        if self.text is not None and declaration.phase != "preflight":
+        declaration, tenant = self.declaration, self.tenant
+        if declaration.completes and self.text is not None:
             tenant = declaration.resolution.known(self.text)
             if tenant is None:
                 return self._completed(run)
-        if declaration.takes_run:
-            return declaration.called(self.text, tenant, run)
-        return declaration.called(self.text, tenant)
+        return declaration.called(self.text, tenant, run)
 
     async def _completed(self, run: Run) -> None:
         assert self.text is not None
-        declaration = self.declaration
-        tenant = await declaration.resolution.of(self.text, self.tenant)
-        await declaration.called(self.text, *((tenant, run) if declaration.takes_run else (tenant,)))
+        tenant = await self.declaration.resolution.of(self.text, self.tenant)
+        await self.declaration.called(self.text, tenant, run)

@@ -1,9 +1,10 @@
 """From a unit of the plan to a task of the runner."""
 
 import logging
-from collections.abc import Awaitable, ItemsView, Iterator, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from functools import cache
+from types import MappingProxyType
 
 from longrun import Gate, Limit, Run, Task
 from longrun.task.terms import Terms
@@ -30,16 +31,27 @@ class Gates:
 
 
 class UnitRun:
-    """The ``Run`` of the contracts, over longrun's: the same run with a logger bound to its place in the plan."""
+    """The ``Run`` of the contracts, over longrun's: the same run with its place in the plan, for its logger and for
+    every line that is logged in it."""
 
-    __slots__ = ("_logger", "_place", "_run", "once")
+    __slots__ = ("_fields", "_logger", "_run", "_work")
 
-    def __init__(self, place: "Place", run: Run, once: bool = False) -> None:
-        self.once = once
-        """Each worker runs until it has succeeded once: one whose run has no end does what is due, and returns."""
-        self._place = place
+    def __init__(self, work: "UnitWork", run: Run) -> None:
+        self._work = work
         self._run = run
+        self._fields: Mapping[str, object] | None = None
         self._logger: logging.LoggerAdapter[logging.Logger] | None = None
+
+    @property
+    def once(self) -> bool:
+        return self._work.once
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """What every line of a log about it carries, put together when there is a line."""
+        if self._fields is None:
+            self._fields = MappingProxyType(context(self._work.unit, self._run.id))
+        return self._fields
 
     @property
     def id(self) -> str:
@@ -68,7 +80,7 @@ class UnitRun:
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         if self._logger is None:
-            self._logger = BoundLogger(self._place.logger, self._place.fields)
+            self._logger = BoundLogger(_logger(self._work.unit.spec.resource), self.fields)
         return self._logger
 
     def progress(self, note: str | None = None) -> None:
@@ -95,46 +107,9 @@ class UnitWork:
         self.once = once
 
     def __call__(self, run: Run) -> Awaitable[None]:
-        # For good: a run is a task of its own, so what is bound in it ends with it.
-        unit = self.unit
-        place = Place(unit, run)
-        bind_task(place)
-        return unit.work(UnitRun(place, run, self.once))
-
-
-class Place(Mapping[str, object]):
-    """What every line of a log about a run carries, put together when there is a line."""
-
-    __slots__ = ("_made", "_run", "_unit")
-
-    def __init__(self, unit: Unit, run: Run) -> None:
-        self._unit = unit
-        self._run = run
-        self._made: Mapping[str, object] | None = None
-
-    @property
-    def fields(self) -> Mapping[str, object]:
-        """The same as a dict."""
-        if self._made is None:
-            self._made = context(self._unit, self._run.id)
-        return self._made
-
-    @property
-    def logger(self) -> logging.Logger:
-        """The one of the unit's spec."""
-        return _logger(self._unit.spec.resource)
-
-    def __getitem__(self, field: str) -> object:
-        return self.fields[field]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.fields)
-
-    def __len__(self) -> int:
-        return len(self.fields)
-
-    def items(self) -> ItemsView[str, object]:
-        return self.fields.items()
+        made = UnitRun(self, run)
+        bind_task(made)  # for good: a run is a task of its own, so what is bound in it ends with it
+        return self.unit.work(made)
 
 
 @cache

@@ -1,5 +1,6 @@
 """The scheduler's benchmark: loads, lateness, rows and bars. Nothing is measured here."""
 
+import logging
 import math
 
 import anyio.lowlevel
@@ -12,6 +13,18 @@ from benchmarks.scheduler.recorder import Recorder, quantile
 from benchmarks.scheduler.report import COLUMNS, PANELS, figures
 from benchmarks.scheduler.rows import ROWS, SCENARIOS, Row, find
 from benchmarks.scheduler.run import Plan
+from benchmarks.scheduler.told import told
+
+
+class Lines(logging.Handler):
+    """What is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
 
 
 async def started(*runs: tuple[float, int], room: int = 10) -> Recorder:
@@ -90,6 +103,23 @@ async def test_a_full_recorder_still_counts() -> None:
     recorder = await started((1.0, 0), (2.0, 0), (3.0, 0), room=2)
 
     assert (recorder.count, recorder.last()) == (3, 2.0)
+
+
+@pytest.mark.anyio
+async def test_a_run_of_which_everything_is_told_writes_its_line_though_the_child_has_switched_logs_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the other designs are compared with includes the log line."""
+    pytest.importorskip("opentelemetry.sdk")
+    monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
+    seen = Lines()
+
+    async def run(_: int) -> None:
+        logging.getLogger("bench").addHandler(seen)
+
+    await told(run)(7)
+
+    assert seen.lines == ["run done unit=7 outcome=ok"]
 
 
 def test_quantiles_of_sorted_figures() -> None:

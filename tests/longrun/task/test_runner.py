@@ -26,6 +26,32 @@ from longrun.testing import Hang, RecordingListener, Script, instant, run_virtua
 pytestmark = pytest.mark.anyio
 
 
+class Ends:
+    """A listener that does not want to hear of starts."""
+
+    starts = False
+
+    def __init__(self) -> None:
+        self.heard: list[type[Event]] = []
+
+    def __call__(self, event: Event) -> None:
+        self.heard.append(type(event))
+
+
+@pytest.mark.parametrize("others", [True, False])
+async def test_a_start_is_told_only_where_somebody_wants_to_hear_of_it(others: bool) -> None:
+    """With nobody else the event is not made; an end is told either way."""
+    ends, everything = Ends(), RecordingListener()
+    runner = Runner(listeners=[ends, everything] if others else [ends])
+    runner.add(Task.once("job", Script("ok")))
+
+    await runner.run()
+
+    started = [AttemptStarted] if others else []
+    assert ends.heard == [*started, AttemptSucceeded, TaskFinished]
+    assert [type(event) for event in everything.events] == (ends.heard if others else [])
+
+
 async def test_an_empty_runner_is_finished() -> None:
     """Nothing to do is done."""
     assert (await Runner().run()).status == "finished"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from longrun import Category, Task
+from longrun import Category, Critic, ExtendOnce, Task
 from longrun.engine import Engine, Spent
 from longrun.task.flight import Flight
 from longrun.task.run import Run
@@ -75,6 +75,21 @@ def test_a_run_that_outlives_its_interval_is_late_and_one_that_does_not_end_is_s
     one.flight.stuck = True
 
     assert (exact.late, late.late, late.stuck, one.state(110.0).stuck) == (False, True, False, True)
+
+
+def test_the_watch_of_an_attempt_counts_from_where_it_begins_also_when_the_loop_was_blocked_before() -> None:
+    """The progress of the attempt before it does not begin its watch."""
+    one = Unit(Task.every("poll", 10, work, stall=Critic(ExtendOnce(60), expected=5)), Engine())
+    run = Run("poll", "id")
+    run.last_progress = 90.0
+    flight = Flight(one, run, 100.0)
+
+    flight.shift(2.0)
+    flight.begin(110.0)
+
+    watch = flight.watched()
+    assert watch is not None
+    assert (watch.deadline, flight.deadline) == (120.0, 120.0)
 
 
 @pytest.mark.parametrize(

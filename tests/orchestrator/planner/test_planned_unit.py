@@ -5,6 +5,7 @@ import sys
 import anyio
 import pytest
 
+from orchestrator.contracts import Module
 from orchestrator.planner import Planner, WorkNotAsync
 
 
@@ -79,6 +80,58 @@ async def test_a_failed_lookup_fails_its_run_and_is_asked_again(domain):
     await unit.work("run")
 
     assert calls == ["acme#7", "acme#7"]
+
+
+@pytest.mark.anyio
+async def test_when_a_lookup_fails_one_of_those_who_wait_for_it_asks(domain):
+    """One run fails of it; the others wait for the second answer."""
+    asked = []
+    release = anyio.Event()
+
+    class Slow(domain.Listed):
+        async def resolve(self, tenant):
+            asked.append(tenant)
+            await release.wait()
+            if len(asked) == 1:
+                raise LookupError("not stored yet")
+            return tenant
+
+    module = Slow(tenant_list=["acme"], worker_list=[domain.worker(name) for name in "abc"])
+    failed = []
+
+    async def run(unit):
+        try:
+            await unit.work("run")
+        except LookupError:
+            failed.append(unit.name)
+
+    async with anyio.create_task_group() as group:
+        for unit in units(module):
+            group.start_soon(run, unit)
+        await anyio.wait_all_tasks_blocked()
+        release.set()
+
+    assert asked == ["acme", "acme"]
+    assert len(failed) == 1
+
+
+@pytest.mark.anyio
+async def test_tenants_of_a_module_without_a_resolve_of_its_own_are_complete_as_configured(domain):
+    """Nobody is asked, and nothing is kept of the answer."""
+    calls = []
+
+    async def work(tenant):
+        calls.append(tenant)
+
+    class Plain(domain.Listed):
+        resolve = Module.resolve
+
+    (unit,) = units(Plain(tenant_list=["acme"], worker_list=[domain.worker("a", work)]))
+
+    await unit.work("run")
+
+    assert calls == ["acme"]
+    assert repr(unit.declaration.resolution) == "<Resolution: 0 tenants known>"
 
 
 @pytest.mark.anyio
