@@ -9,19 +9,21 @@ from longrun.task.verdict import resumed
 def pause(unit: Unit, dispatcher: Dispatcher, reason: str) -> bool:
     """No new attempt of *unit* starts; one in flight ends by itself, or when it sees that it is asked to.
 
-    False when it is paused, or over.
+    False when it is paused, or over; but what was triggered meanwhile, and has not begun, does not begin either.
     """
-    if unit.over or unit.paused is not None:
+    if unit.over:
         return False
-    unit.paused = reason
+    new = unit.paused is None
+    if new:
+        unit.paused = reason
     if unit.run is not None:
         unit.run.stopping = True
     if unit.again == "at once":
         unit.again = "when resumed"
-    if unit.phase != "running":
+    if unit.phase not in ("running", "paused"):
         dispatcher.drop(unit)
         unit.move("paused")
-    return True
+    return new
 
 
 def resume(unit: Unit, dispatcher: Dispatcher, now: float, *, stopping: bool) -> list[Event] | None:

@@ -56,10 +56,10 @@ class Roster:
         due = first + self._rng.uniform(0, jitter) if jitter else first
         if unit.extra:
             due = now
-        if unit.paused is None or unit.extra:
-            self._dispatcher.put(unit, due)
-        else:
+        if unit.phase == "paused":
             unit.due = due
+        else:
+            self._dispatcher.put(unit, due)
 
     def drop(self, unit: Unit) -> None:
         """*unit*, which is not in the air, does not run any more."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from longrun import Baseline, Gate, Policy, Run, Runner, Task, retry
@@ -200,6 +201,53 @@ async def test_a_pause_after_a_trigger_holds_the_run_back_that_was_to_follow_the
 
     assert instants(work, begun) == [0, 10, 14, 100]
     assert events.of(TicksSkipped) == []
+
+
+async def test_a_pause_after_a_trigger_holds_back_what_has_not_begun_of_a_task_that_is_paused_already(
+    going: Going,
+) -> None:
+    """Whether that is the next run or the one behind it; it comes at the resume."""
+    work, begun = Script(4.0, 4.0, "ok"), anyio.current_time()
+
+    async with going(Task.every("poll", 100, work, delay=50)) as runner:
+        await anyio.lowlevel.checkpoint()
+        runner.pause("poll")
+        runner.trigger("poll")
+        answers = [runner.pause("poll")]
+        await anyio.sleep(5)
+        runner.trigger("poll")
+        await anyio.sleep(1)
+        runner.trigger("poll")
+        answers.append(runner.pause("poll"))
+        await anyio.sleep(10)
+        before = instants(work, begun)
+        runner.resume("poll")
+        await anyio.sleep(10)
+
+    assert answers == [False, False]
+    assert before == [5]
+    assert instants(work, begun) == [5, 16]
+
+
+@pytest.mark.parametrize("first", ["trigger", "pause"])
+async def test_a_trigger_before_the_start_can_be_taken_back_by_a_pause(first: str) -> None:
+    """Nothing begins before the resume."""
+    work, begun = Script("ok"), anyio.current_time()
+    runner = Runner(keep_open=True)
+    runner.add(Task.every("poll", 100, work))
+    if first == "pause":
+        runner.pause("poll")
+    runner.trigger("poll")
+    runner.pause("poll")
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(runner.run)
+        await anyio.sleep(7)
+        runner.resume("poll")
+        await anyio.sleep(5)
+        runner.stop("enough", drain=0)
+
+    assert instants(work, begun) == [7]
 
 
 async def test_a_closed_gate_is_not_passed_by_a_trigger(going: Going) -> None:

@@ -56,7 +56,7 @@ class World:
     last_run: dict[tuple[str, str], float] = field(default_factory=dict)
     removed_at: dict[str, float] = field(default_factory=dict)
     paused_at: dict[str, float] = field(default_factory=dict)
-    triggered: set[str] = field(default_factory=set)
+    triggered: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     statistics: Any = None
 
@@ -100,9 +100,9 @@ class World:
     def is_allowed(self, worker: str, now: float) -> None:
         """A paused worker starts on order only (or in the very instant in which it is paused)."""
         paused = self.scheduler.controls.state_of(worker).paused
-        if paused is not None and worker not in self.triggered and self.paused_at[worker] < now:
+        if paused is not None and not self.triggered[worker] and self.paused_at[worker] < now:
             self.faults.append(f"{worker} starts at {now}, but it has been paused since {self.paused_at[worker]}")
-        self.triggered.discard(worker)
+        self.triggered[worker] = max(0, self.triggered[worker] - 1)
 
     # -- what happens to them ----------------------------------------------------------------------------------------
 
@@ -148,13 +148,14 @@ class World:
             case "pause":
                 if after.paused is None and after.phase != "stopped":
                     self.faults.append(f"{name} is not paused: {after}")
-                if before.paused is None:
-                    self.paused_at[name] = anyio.current_time()
+                self.paused_at[name] = anyio.current_time()
+                self.triggered[name] = 0  # what has not begun does not begin
             case "resume":
                 if after.paused is not None or after.phase == "paused":
                     self.faults.append(f"{name} is still paused: {after}")
             case "trigger":
-                self.triggered.add(name)
+                # The second one may come when the first has its slot and has not begun to work: then it is one more.
+                self.triggered[name] = min(2, self.triggered[name] + 1)
                 if after.phase == "paused" or (after.next_due or 0.0) > anyio.current_time():
                     self.faults.append(f"{name} was triggered, but it waits: {after}")
             case _:
