@@ -20,8 +20,8 @@ T = TypeVar("T")
 #: Intents in one statement.
 LARGEST = 1000
 
-#: Intents that are made and stored at a time of those that are submitted together.
-CHUNK = 500
+#: Intents that are made while the server stores those before them, of many that are submitted together.
+CHUNK = 250
 
 #: Characters of payloads in one statement, give or take the last one.
 LARGEST_SIZE = 4 * 1024 * 1024
@@ -104,7 +104,7 @@ class Submissions:
                 yield chunk
 
         try:
-            if count <= LARGEST:
+            if count <= CHUNK or (keyed and count <= LARGEST):
                 made.extend(runs)
                 stored = await _undisturbed(self._together.some(made))
             else:
