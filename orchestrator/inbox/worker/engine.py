@@ -104,6 +104,7 @@ class Engine:
         self._progress = progress
         self._now = now
         self._alarm = alarm()
+        self._spawn: Spawner | None = None
         self._under_way: dict[Round, object] = {}
         self._hungry = True
         self._deep = False
@@ -133,7 +134,7 @@ class Engine:
 
         Rounds are children of *tg*.
         """
-        spawn = spawner(tg)
+        spawn = self._spawn = spawner(tg)
         try:
             await self._loop(spawn)
         except BaseException:
@@ -296,8 +297,11 @@ class Engine:
     # -- one round ---------------------------------------------------------------------------------------------------
 
     async def _carry_out(self, work: Round) -> None:
+        assert self._spawn is not None, "it was spawned"
         try:
             await self._do(work, self._now())
+        except BaseException as defect:  # noqa: BLE001 - nothing may get lost: it is raised again where it is seen
+            self._spawn.let_out(defect)
         finally:
             del self._under_way[work]
             self._alarm.ring()

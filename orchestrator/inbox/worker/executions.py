@@ -130,16 +130,23 @@ class Executions:
             execution.handle = spawn(self._run, execution, execution.type)
 
     async def _run(self, execution: Execution) -> None:
+        assert self._spawn is not None, "opened by the poller"
+        try:
+            await self._execute(execution)
+        except BaseException as defect:  # noqa: BLE001 - nothing may get lost: it is raised again where it is seen
+            self._spawn.let_out(defect)
+
+    async def _execute(self, execution: Execution) -> None:
         started = self._now()
-        self._statistics.started(execution.type, execution.waited + started)
-        if self._limits:
-            self._limits.started(execution.type, started)
         watched = execution.route.watched
-        if watched:
-            execution.begin(started)
-            self.watch(execution)
         outcome: Outcome | None = Released()
         try:
+            self._statistics.started(execution.type, execution.waited + started)
+            if self._limits:
+                self._limits.started(execution.type, started)
+            if watched:
+                execution.begin(started)
+                self.watch(execution)
             outcome = await self._attempts(execution)
             if execution.told and outcome is not None:
                 outcome = Released()  # refused, unless the lease is ours after all: then the run is to be done

@@ -11,6 +11,10 @@ from orchestrator.inbox.worker.rounds import Units
 pytestmark = pytest.mark.anyio
 
 
+class Defect(BaseException):
+    """Nothing that a handler or a database says."""
+
+
 class Slow(Units):
     """A database that takes a second for each round, and two of them at a time."""
 
@@ -21,8 +25,11 @@ class Slow(Units):
         self.sizes = []
         self.beside = []
         self.at_work = self.largest = 0
+        self.defect = None
 
     async def __call__(self, work):
+        if self.defect is not None:
+            raise self.defect
         self.sizes.append((len(work.ended), 0 if work.request is None else work.request.limit))
         self.beside += [work.size] if self.at_work and work.is_turn else []
         self.at_work += 1
@@ -91,3 +98,41 @@ async def test_claims_under_a_limit_are_made_one_after_another(inbox, slow):
     assert most == 200
     claims = [limit for _, limit in slow.sizes if limit]
     assert len(claims) >= 4
+
+
+async def test_a_defect_in_a_round_ends_the_poller_and_is_seen(inbox, poller_of, slow):
+    """It is not lost with the task in which it came up."""
+
+    async def work(run):
+        raise AssertionError("nothing was claimed")
+
+    slow.defect = Defect()
+    with pytest.raises(BaseException) as seen:
+        await poller_of(work).run()
+
+    assert set(leaves(seen.value)) == {Defect}
+
+
+async def test_a_defect_beside_a_handler_ends_the_poller_and_is_seen(inbox, poller_of):
+    """So is one of what is told of each run."""
+
+    async def work(run):
+        """Nothing."""
+
+    def defective(kind, waited):
+        raise Defect
+
+    poller = poller_of(work)
+    poller.statistics.picked_up = defective
+    await inbox.submit("mail.v1", 1)
+    with pytest.raises(BaseException) as seen:
+        await poller.run()
+
+    assert leaves(seen.value) == [Defect]
+
+
+def leaves(error):
+    """The classes of the errors in a group."""
+    if isinstance(error, BaseExceptionGroup):
+        return [kind for part in error.exceptions for kind in leaves(part)]
+    return [type(error)]
