@@ -10,6 +10,9 @@ pytest_plugins = ["tests.postgres"]  # the fixtures postgres_url and postgres_se
 settings.register_profile("loop", max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("quick", max_examples=50, deadline=None)
 settings.register_profile(
+    "ci", max_examples=75, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+settings.register_profile(
     "thorough", max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))

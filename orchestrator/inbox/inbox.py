@@ -197,7 +197,7 @@ class Inbox:
         if not intents:
             return []
         runs = (self._new(intent) for intent in intents)
-        keyed = any(intent.idempotency_key is not None for intent in intents)
+        keyed = any(isinstance(each, Intent) and each.idempotency_key is not None for each in intents)
         stored = await self.tables.needed(self._submissions.many(len(intents), runs, keyed=keyed))
         return [Submitted.of(each) for each in stored]
 
