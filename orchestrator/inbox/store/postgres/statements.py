@@ -6,6 +6,7 @@ claimed is found by one ordered walk of an index per type, never by a sort of th
 """
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from orchestrator.inbox.machine import CRASH_ALLOWANCE
 from orchestrator.inbox.store.records import ACTIVE
@@ -145,6 +146,28 @@ settled AS (
     WHERE r.id = o.id AND r.status || '' = 'leased' AND r.leased_by || '' = %(holder)s::text AND r.fence + 0 = o.fence
     RETURNING r.id, o.place, o.move, o.error, r.attempt
 )"""
+# What nearly all do, without what has to be asked for the others.
+_SUCCEEDED = """
+outcome AS (
+    SELECT * FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(results)s::text[])
+        WITH ORDINALITY AS o(id, fence, result, place)
+),
+settled AS (
+    UPDATE {s}workflow_run r SET
+        status = 'succeeded',
+        leased_by = NULL,
+        lease_until = NULL,
+        updated_at = {now},
+        result = o.result::jsonb,
+        last_error = NULL,
+        checkpoint = NULL,
+        idempotency_key = {ended_key}
+    FROM outcome o
+    WHERE r.id = o.id AND r.status || '' = 'leased' AND r.leased_by || '' = %(holder)s::text AND r.fence + 0 = o.fence
+    RETURNING r.id, o.place
+)"""
+_SUCCESS_EVENTS = """
+    SELECT id, 'succeeded', NULL::jsonb, {now} FROM settled"""
 _SETTLE_EVENTS = """
     SELECT id, CASE move WHEN 'succeed' THEN 'succeeded' WHEN 'fail' THEN 'failed' ELSE 'retried' END,
         CASE move WHEN 'succeed' THEN NULL WHEN 'release' THEN '{{"reason": "released"}}'::jsonb
@@ -272,6 +295,10 @@ SELECT count(*)::int FROM gone
 """
 
 
+#: What a statement settles: nothing, executions that all succeeded, or any.
+Settles: TypeAlias = Literal["nothing", "successes", "any"]
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What a claim asks for, as far as its statement depends on it."""
@@ -291,7 +318,7 @@ class Statements:
 
     def __init__(self, place: str, now: str) -> None:
         self._parts = {"s": place, "now": now, "due": _DUE.format(now=now), **_texts()}
-        self._turns: dict[tuple[bool, Shape | None], str] = {}
+        self._turns: dict[tuple[Settles, Shape | None], str] = {}
         self.insert = self._text(_INSERT)
         # Without keys there is nothing to be in conflict with, and a fifth of the server's work is saved.
         self.insert_without_keys = self._text(_INSERT.replace("ON CONFLICT (idempotency_key) DO NOTHING ", ""))
@@ -303,23 +330,23 @@ class Statements:
         self.promote = self._text(_PROMOTE)
         self.purge = self._text(_PURGE)
 
-    def turn(self, settle: bool, claim: Shape | None) -> str:
+    def turn(self, settle: Settles, claim: Shape | None) -> str:
         """Settle, claim, or both at once."""
         known = self._turns.get((settle, claim))
         if known is None:
             known = self._turns[settle, claim] = self._composed(settle, claim)
         return known
 
-    def _composed(self, settle: bool, claim: Shape | None) -> str:
+    def _composed(self, settle: Settles, claim: Shape | None) -> str:
         tables, events, rows = [], [], []
         recursive = False
         order = "r.priority, r.run_at, r.id"
         types = "unnest(%(types)s::text[])"
         relaxed = ""
         limits = _UNCAPPED
-        if settle:
-            tables.append(_SETTLED)
-            events.append(_SETTLE_EVENTS)
+        if settle != "nothing":
+            tables.append(_SETTLED if settle == "any" else _SUCCEEDED)
+            events.append(_SETTLE_EVENTS if settle == "any" else _SUCCESS_EVENTS)
             rows.append(_SETTLE_ROWS)
         if claim is not None:
             order = "r.run_at, r.id" if claim.oldest_first else order

@@ -16,7 +16,7 @@ from orchestrator.inbox.store.direct import Query
 from orchestrator.inbox.store.postgres.connection import array, rows, settings, texts
 from orchestrator.inbox.store.postgres.queries import Queries
 from orchestrator.inbox.store.postgres.schema import prefix, steps
-from orchestrator.inbox.store.postgres.statements import PLANS, SESSION, Shape, Statements
+from orchestrator.inbox.store.postgres.statements import PLANS, SESSION, Settles, Shape, Statements
 from orchestrator.inbox.store.records import (
     Claimed,
     ClaimRequest,
@@ -144,7 +144,8 @@ class PostgresStore:
             claimed = () if request is None else _claimed(found, request.worker)
             return Turn(refused, claimed, len(found) - len(claimed))
 
-        return Query(self._statements.turn(bool(outcomes), shape), {**_settled(outcomes), **_wanted(request)}, read)
+        settles, values = _settled(outcomes)
+        return Query(self._statements.turn(settles, shape), {**values, **_wanted(request)}, read)
 
     def turning(self, outcomes: Sequence[Settled], request: ClaimRequest | None) -> Query[Turn] | None:
         """See :class:`Direct`."""
@@ -322,9 +323,13 @@ def _holds(holds: Sequence[Hold]) -> dict[str, str | None]:
     }
 
 
-def _settled(outcomes: Sequence[Settled]) -> dict[str, str | None]:
+def _settled(outcomes: Sequence[Settled]) -> tuple[Settles, dict[str, str | None]]:
     if not outcomes:
-        return {}
+        return "nothing", {}
+    holds = _holds([each.hold for each in outcomes])
+    successes = [each.outcome.result for each in outcomes if isinstance(each.outcome, Succeeded)]
+    if len(successes) == len(outcomes):
+        return "successes", {**holds, "results": texts(successes)}
     moves, results, errors, waits = [], [], [], []
     for each in outcomes:
         outcome = each.outcome
@@ -340,7 +345,7 @@ def _settled(outcomes: Sequence[Settled]) -> dict[str, str | None]:
         errors.append(error)
         waits.append(wait)
     told = {"moves": array(moves), "results": texts(results), "errors": texts(errors), "waits": array(waits)}
-    return {**_holds([each.hold for each in outcomes]), **told}
+    return "any", {**holds, **told}
 
 
 def _wanted(request: ClaimRequest | None) -> dict[str, str | None]:

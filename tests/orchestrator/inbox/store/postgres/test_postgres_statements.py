@@ -8,7 +8,7 @@ from psycopg import sql
 
 from orchestrator.inbox.store.postgres.statements import PLANS, Shape
 from orchestrator.inbox.store.postgres.store import _new, _settled, _wanted
-from orchestrator.inbox.store.records import ClaimRequest, Settled, Succeeded
+from orchestrator.inbox.store.records import ClaimRequest, Failed, Settled, Succeeded
 from tests.orchestrator.inbox.conftest import new
 
 pytestmark = pytest.mark.slow  # processes of their own
@@ -29,7 +29,7 @@ def nodes(plan):
 def explained(connection, store, shape, values):
     """What a claim does with the generic plan that this session keeps for it; its changes are undone."""
     connection.prepare_threshold = None  # or psycopg would forget the statement when its work is undone
-    statement = store._statements.turn(False, shape)
+    statement = store._statements.turn("nothing", shape)
     names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement)))
     numbered = re.sub(r"%\((\w+)\)s", lambda found: f"${names.index(found[1]) + 1}", statement).replace("%%", "%")
     given = ", ".join(sql.Literal(values[name]).as_string(connection) for name in names)
@@ -122,12 +122,14 @@ def test_an_intent_costs_few_bytes_of_the_log(connection, store):
     assert submit - images * 8192 <= 1000 * 1100
 
     request = ClaimRequest("w1", ["mail.v1"], 250, 30.0)
-    for _ in range(2):
+    for last in (Succeeded("null"), Failed("no", 5.0)):  # all of one kind, and of several
         with connection.transaction():
             claimed = store.claim(connection, request)
-        outcomes = [Settled(run.hold, Succeeded("null")) for run in claimed]
-        turn = store._statements.turn(True, Shape(False, False, False))
-        drain, images = logged(connection, turn, {**_settled(outcomes), **_wanted(request)})
+        outcomes = [Settled(run.hold, Succeeded("null")) for run in claimed[:-1]] + [Settled(claimed[-1].hold, last)]
+        settles, settled = _settled(outcomes)
+        turn = store._statements.turn(settles, Shape(False, False, False))
+        drain, images = logged(connection, turn, {**settled, **_wanted(request)})
+        assert settles == ("any" if isinstance(last, Failed) else "successes")
         assert drain - images * 8192 <= 250 * 1800
 
 
