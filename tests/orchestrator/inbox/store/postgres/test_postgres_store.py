@@ -3,7 +3,6 @@
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import psycopg
@@ -126,7 +125,7 @@ def test_times_mean_the_same_whatever_the_zone_of_the_session(connection, store,
     """A plain submit is due at once, and a time comes back as it was given."""
     connection.execute(f"SET timezone = '{zone}'")
     at = datetime(2030, 7, 1, 12, tzinfo=UTC)
-    plain, later = (each.id for each in store.insert(connection, [new(), replace(new(), run_at=at)]))
+    plain, later = (each.id for each in store.insert(connection, [new(), new()._replace(run_at=at)]))
 
     with connection.transaction():
         claimed = store.claim(connection, ClaimRequest("w1", ["mail.v1"], 9, 30.0))
