@@ -1,11 +1,8 @@
 """The store on PostgreSQL. Times come from the database's clock: that of the transaction's begin."""
 
-import json
-import re
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from psycopg.errors import UniqueViolation
 
@@ -16,12 +13,25 @@ from orchestrator.inbox.store.direct import Query
 from orchestrator.inbox.store.postgres.connection import array, rows, settings, texts
 from orchestrator.inbox.store.postgres.queries import Queries
 from orchestrator.inbox.store.postgres.schema import prefix, steps
-from orchestrator.inbox.store.postgres.statements import PLANS, SESSION, Settles, Shape, Statements
+from orchestrator.inbox.store.postgres.statements import PLANS, SESSION, Statements
+from orchestrator.inbox.store.postgres.values import (
+    RUN_ID,
+    as_json,
+    claimed_of,
+    hold_values,
+    ids_of,
+    known_of,
+    left_of,
+    new_values,
+    settled_values,
+    shape_of,
+    wanted_values,
+    within_caps,
+)
 from orchestrator.inbox.store.records import (
     Claimed,
     ClaimRequest,
     Event,
-    Failed,
     Hold,
     NewRun,
     Page,
@@ -31,16 +41,11 @@ from orchestrator.inbox.store.records import (
     Settled,
     Stats,
     Stored,
-    Succeeded,
     Swept,
     Turn,
     ended,
 )
 from orchestrator.sql.postgres import native
-
-T = TypeVar("T")
-
-_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 #: Runs in one statement of :meth:`PostgresStore.insert`.
 CHUNK = 1000
@@ -82,9 +87,9 @@ class PostgresStore:
     def inserting(self, runs: Sequence[NewRun]) -> Query[frozenset[str]]:
         """See :class:`Direct`."""
         if all(run.idempotency_key is None for run in runs):
-            return Query(self._statements.insert_without_keys, _new(runs), _ids)
+            return Query(self._statements.insert_without_keys, new_values(runs), ids_of)
         # Two inserts that share keys take them in the same order, or each would wait for the other.
-        return Query(self._statements.insert, _new(sorted(runs, key=lambda run: run.stored_key or "")), _ids)
+        return Query(self._statements.insert, new_values(sorted(runs, key=lambda run: run.stored_key or "")), ids_of)
 
     def claim(self, connection: Connection, request: ClaimRequest) -> Sequence[Claimed]:
         """See :class:`Store`."""
@@ -101,7 +106,7 @@ class PostgresStore:
             theirs = workers.pop()
             lost |= self.settle(connection, [each for each in outcomes if each.hold.worker == theirs])
             outcomes = [each for each in outcomes if each.hold.worker != theirs]
-        known, strange = _known(outcomes, lambda each: each.hold)
+        known, strange = known_of(outcomes, lambda each: each.hold)
         return self._turn(connection, known, lost | strange, request)
 
     def _turn(
@@ -116,7 +121,7 @@ class PostgresStore:
             # Apart, so that what was just settled is seen when the leases are counted.
             lost |= self._turn(connection, outcomes, lost, None).lost
             return self._turn(connection, (), lost, self._with_room(connection, request), durable=bool(outcomes))
-        request = None if request is None else _within_caps(request)
+        request = None if request is None else within_caps(request)
         if not outcomes and request is None:
             return Turn(lost, ())
         settings(connection, PLANS)
@@ -124,7 +129,7 @@ class PostgresStore:
         turn = query.read(rows(connection, query.statement, query.values))
         if request is None or not turn.refused:
             return turn
-        again = replace(request, limit=turn.refused, caps=_left(request.caps, turn.claimed))
+        again = replace(request, limit=turn.refused, caps=left_of(request.caps, turn.claimed))
         more = self._turn(connection, (), frozenset(), again, durable=bool(outcomes) or durable)
         return Turn(turn.lost, [*turn.claimed, *more.claimed])
 
@@ -132,7 +137,7 @@ class PostgresStore:
         self, outcomes: Sequence[Settled], lost: frozenset[Hold], request: ClaimRequest | None, *, durable: bool
     ) -> Query[Turn]:
         relaxed = not outcomes and not durable
-        shape = None if request is None else _shape(request, relaxed=relaxed)
+        shape = None if request is None else shape_of(request, relaxed=relaxed)
 
         def read(found: Sequence[tuple[Any, ...]]) -> Turn:
             refused = lost
@@ -141,19 +146,19 @@ class PostgresStore:
                 if len(kept) < len(outcomes):
                     done = {outcomes[place - 1].hold for place in kept}
                     refused |= {each.hold for each in outcomes} - done
-            claimed = () if request is None else _claimed(found, request.worker)
+            claimed = () if request is None else claimed_of(found, request.worker)
             return Turn(refused, claimed, len(found) - len(claimed))
 
-        settles, values = _settled(outcomes)
-        return Query(self._statements.turn(settles, shape), {**values, **_wanted(request)}, read)
+        settles, values = settled_values(outcomes)
+        return Query(self._statements.turn(settles, shape), {**values, **wanted_values(request)}, read)
 
     def turning(self, outcomes: Sequence[Settled], request: ClaimRequest | None) -> Query[Turn] | None:
         """See :class:`Direct`."""
-        known, strange = _known(outcomes, lambda each: each.hold)
+        known, strange = known_of(outcomes, lambda each: each.hold)
         if request is not None:
             if request.totals:
                 return None
-            request = _within_caps(request)
+            request = within_caps(request)
         if (not known and request is None) or len({each.hold.worker for each in known}) > 1:
             return None
         return self._turning(known, strange, request, durable=False)
@@ -171,7 +176,7 @@ class PostgresStore:
 
     def checkpoint(self, connection: Connection, run_id: str) -> bytes | None:
         """See :class:`Store`."""
-        if not _UUID.fullmatch(run_id):
+        if not RUN_ID.fullmatch(run_id):
             return None
         statement = f"SELECT checkpoint FROM {self._schema}workflow_run WHERE id = %(id)s::uuid"
         found = rows(connection, statement, {"id": run_id})
@@ -179,7 +184,7 @@ class PostgresStore:
 
     def keep(self, connection: Connection, hold: Hold, state: bytes | None) -> bool:
         """See :class:`Store`."""
-        if not _UUID.fullmatch(hold.run_id):
+        if not RUN_ID.fullmatch(hold.run_id):
             return False
         settings(connection, PLANS)
         values = {"id": hold.run_id, "holder": hold.worker, "fence": str(hold.fence), "state": state}
@@ -187,14 +192,14 @@ class PostgresStore:
 
     def heartbeat(self, connection: Connection, holds: Sequence[Hold], lease: float, *, audit: bool = False) -> Renewal:
         """See :class:`Store`."""
-        known, strange = _known(holds, lambda hold: hold)
+        known, strange = known_of(holds, lambda hold: hold)
         lost, cancelled = {*strange}, set[Hold]()
-        told = {"lease": str(lease), "audit": audit, "data": _json(extended_by_seconds=int(lease))}
+        told = {"lease": str(lease), "audit": audit, "data": as_json(extended_by_seconds=int(lease))}
         if known:
             settings(connection, PLANS)
         for worker in {hold.worker for hold in known}:
             theirs = [hold for hold in known if hold.worker == worker]
-            for place, status in rows(connection, self._statements.heartbeat, {**_holds(theirs), **told}):
+            for place, status in rows(connection, self._statements.heartbeat, {**hold_values(theirs), **told}):
                 (cancelled if status == State.CANCELLED else lost).add(theirs[place - 1])
         return Renewal(frozenset(lost), frozenset(cancelled))
 
@@ -293,137 +298,6 @@ class PostgresStore:
         if (state, move) not in TRANSITIONS:
             raise AlreadyFinished(run_id, state, move)
         event, reason = EVENTS[move]
-        values = {"id": run_id, "event": event, "data": None if reason is None else _json(reason=reason)}
+        values = {"id": run_id, "event": event, "data": None if reason is None else as_json(reason=reason)}
         statement = self._queries.cancel if move is Move.CANCEL else self._queries.requeue
         rows(connection, statement, values)
-
-
-def _ids(found: Sequence[tuple[Any, ...]]) -> frozenset[str]:
-    return frozenset(id_ for (id_,) in found)
-
-
-def _new(runs: Sequence[NewRun]) -> dict[str, str | None]:
-    return {
-        "ids": array([run.id for run in runs]),
-        "types": texts([run.type for run in runs]),
-        "payloads": texts([run.payload for run in runs]),
-        "priorities": array(run.priority for run in runs),
-        "times": array(None if run.run_at is None else run.run_at.isoformat() for run in runs),
-        "delays": array(run.delay for run in runs),
-        "keys": texts([run.stored_key for run in runs]),
-        "attempts": array(run.max_attempts for run in runs),
-    }
-
-
-def _holds(holds: Sequence[Hold]) -> dict[str, str | None]:
-    return {
-        "holder": holds[0].worker,
-        "ids": array([hold.run_id for hold in holds]),
-        "fences": array([hold.fence for hold in holds]),
-    }
-
-
-def _settled(outcomes: Sequence[Settled]) -> tuple[Settles, dict[str, str | None]]:
-    if not outcomes:
-        return "nothing", {}
-    holds = _holds([each.hold for each in outcomes])
-    successes = [each.outcome.result for each in outcomes if isinstance(each.outcome, Succeeded)]
-    if len(successes) == len(outcomes):
-        return "successes", {**holds, "results": texts(successes)}
-    moves, results, errors, waits = [], [], [], []
-    for each in outcomes:
-        outcome = each.outcome
-        result = error = wait = None
-        if isinstance(outcome, Succeeded):
-            move, result = Move.SUCCEED, outcome.result
-        elif isinstance(outcome, Failed):
-            move, error, wait = Move.FAIL if outcome.retry_in is None else Move.RETRY, outcome.error, outcome.retry_in
-        else:
-            move = Move.RELEASE
-        moves.append(move.value)
-        results.append(result)
-        errors.append(error)
-        waits.append(wait)
-    told = {"moves": array(moves), "results": texts(results), "errors": texts(errors), "waits": array(waits)}
-    return "any", {**holds, **told}
-
-
-def _wanted(request: ClaimRequest | None) -> dict[str, str | None]:
-    if request is None:
-        return {}
-    limit = request.limit
-    types = list(dict.fromkeys(request.types))
-    kinds = len(types) + 4 * len(request.prefixes)  # as good a guess as any of how many types a prefix brings
-    values: dict[str, str | None] = {
-        "worker": request.worker,
-        "types": texts(types),
-        "limit": str(limit),
-        "share": str(min(limit, 2 * limit // max(1, kinds) + 4)),
-        "lease": str(request.lease),
-        "first": _json(worker_id=request.worker, attempt=0),
-        "started": _json(worker_id=request.worker),
-    }
-    if _shape(request, relaxed=False).capped:
-        values["capped"] = texts(request.caps)
-        values["caps"] = array(request.caps.values())
-    if request.prefixes:
-        values["lows"] = texts(request.prefixes)
-        values["highs"] = texts(map(above, request.prefixes))
-        values["excluded"] = texts(request.excluded)
-    return values
-
-
-def above(low: str) -> str:
-    """What comes after all texts that begin with *low*."""
-    return f"{low}\U0010ffff"
-
-
-def _within_caps(request: ClaimRequest) -> ClaimRequest | None:
-    """*request* without what it may take nothing of; None when it may take nothing at all."""
-    types, excluded = request.types, request.excluded
-    limit = request.limit
-    if request.caps:
-        shut = [kind for kind, cap in request.caps.items() if cap < 1]
-        types = [kind for kind in types if kind not in shut]
-        excluded = [*excluded, *shut]
-        if len(types) == 1 and not request.prefixes:
-            limit = min(limit, request.caps.get(types[0], limit))
-        open_caps = {kind: cap for kind, cap in request.caps.items() if 1 <= cap < limit}
-        request = replace(request, types=types, excluded=excluded, limit=limit, caps=open_caps)
-    return request if limit >= 1 and (types or request.prefixes) else None
-
-
-def _left(caps: Mapping[str, int], claimed: Sequence[Claimed]) -> Mapping[str, int]:
-    """*caps* after these were taken."""
-    taken = Counter(run.type for run in claimed)
-    return {kind: cap - taken[kind] for kind, cap in caps.items()}
-
-
-def _shape(request: ClaimRequest, *, relaxed: bool) -> Shape:
-    many = len(request.types) > 1
-    capped = bool(request.caps) and (many or bool(request.prefixes))
-    return Shape(many, bool(request.prefixes), request.oldest_first, capped, relaxed)
-
-
-def _claimed(found: Sequence[tuple[Any, ...]], worker: str) -> list[Claimed]:
-    return [
-        Claimed(Hold(id_, worker, fence), type_, payload.encode(), attempt, max_attempts, waited)
-        for _, id_, fence, type_, payload, attempt, max_attempts, status, waited in found
-        if status == State.LEASED
-    ]
-
-
-def _known(items: Sequence[T], hold: Callable[[T], Hold]) -> tuple[Sequence[T], frozenset[Hold]]:
-    """Those of *items* whose run can be there, and the holds of the others.
-
-    Rows are locked in the order of their ids by all who change many, or they would wait for each other in a circle.
-    """
-    known = sorted(items, key=lambda each: hold(each).run_id)
-    strange = [each for each in known if not _UUID.fullmatch(hold(each).run_id)]
-    if strange:
-        known = [each for each in known if each not in strange]
-    return known, frozenset(map(hold, strange))
-
-
-def _json(**values: object) -> str:
-    return json.dumps(values)

@@ -7,7 +7,7 @@ import pytest
 from psycopg import sql
 
 from orchestrator.inbox.store.postgres.statements import PLANS, Shape
-from orchestrator.inbox.store.postgres.store import _new, _settled, _wanted
+from orchestrator.inbox.store.postgres.values import new_values, settled_values, wanted_values
 from orchestrator.inbox.store.records import ClaimRequest, Failed, Settled, Succeeded
 from tests.orchestrator.inbox.conftest import new
 
@@ -117,7 +117,7 @@ def logged(connection, statement, values):
 
 def test_an_intent_costs_few_bytes_of_the_log(connection, store):
     """1.8 kB from its claim to its end with its history, 1.1 kB for its submit; images of pages aside."""
-    values = _new([new() for _ in range(1000)])
+    values = new_values([new() for _ in range(1000)])
     submit, images = logged(connection, store._statements.insert, values)
     assert submit - images * 8192 <= 1000 * 1100
 
@@ -126,9 +126,9 @@ def test_an_intent_costs_few_bytes_of_the_log(connection, store):
         with connection.transaction():
             claimed = store.claim(connection, request)
         outcomes = [Settled(run.hold, Succeeded("null")) for run in claimed[:-1]] + [Settled(claimed[-1].hold, last)]
-        settles, settled = _settled(outcomes)
+        settles, settled = settled_values(outcomes)
         turn = store._statements.turn(settles, Shape(False, False, False))
-        drain, images = logged(connection, turn, {**settled, **_wanted(request)})
+        drain, images = logged(connection, turn, {**settled, **wanted_values(request)})
         assert settles == ("any" if isinstance(last, Failed) else "successes")
         assert drain - images * 8192 <= 250 * 1800
 
