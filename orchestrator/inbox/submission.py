@@ -96,6 +96,9 @@ class Submissions:
         Raises what *runs* do when they are made, InvalidIntent, and SqlError.
         """
         await checkpoint_if_cancelled()
+        return await _undisturbed(self._many(count, runs, keyed=keyed))
+
+    async def _many(self, count: int, runs: Iterator[NewRun], *, keyed: bool) -> Sequence[Stored]:
         made: list[NewRun] = []
 
         def chunks() -> Iterator[Sequence[NewRun]]:
@@ -106,9 +109,9 @@ class Submissions:
         try:
             if count <= CHUNK or (keyed and count <= LARGEST):
                 made.extend(runs)
-                stored = await _undisturbed(self._together.some(made))
+                stored = await self._together.some(made)
             else:
-                stored = await _undisturbed((self._units if keyed else self._together).all(chunks()))
+                stored = await (self._units if keyed else self._together).all(chunks())
         except (SqlError, InboxError):
             raise
         except Exception as error:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar, cast
 
-from orchestrator.contracts import Connection, Database
+from orchestrator.contracts import Database
 from orchestrator.sql.url import DEFAULT_SCHEMA, Dialect
 
 T = TypeVar("T")
@@ -33,7 +33,6 @@ class Lane(Protocol):
 class Server(Protocol):
     """What PostgreSQL can do on top; see :class:`orchestrator.sql.postgres.PostgresDatabase`."""
 
-    async def autocommit(self, work: Callable[[Connection], T]) -> T: ...
     def lane(self, settings: str = "") -> Lane: ...
     def notify(self, channel: str, payload: str = "") -> None: ...
     def listen(

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     import asyncio
 
 _PLACE = re.compile(r"%(?:\((\w+)\)s|%)")
+#: What psycopg says at each BEGIN of a unit of work; whatever the server or the role prefers.
+_SETTINGS = "SET default_transaction_isolation = 'read committed'"
+
 _GOOD = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
 
@@ -126,8 +129,7 @@ class Lane:
         try:
             with translated(self._where):
                 driver.autocommit = True
-                if self._settings:
-                    driver.execute(self._settings.encode())
+                driver.execute(f"{_SETTINGS}; {self._settings}".encode())
         except BaseException:
             driver.close()
             raise

@@ -226,6 +226,23 @@ async def test_asyncio_may_cancel_the_task_that_writes(inbox, hold_back):
     assert sorted(run.payload for run in (await inbox.list()).runs) == ["0", "1", "2"]
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_workers_are_told_of_many_whose_task_asyncio_has_cancelled(inbox, hold_back):
+    """They are stored all the same, so they are to be picked up at once, too."""
+    counted, rings = hold_back(), inbox.bell.rings
+    task = asyncio.create_task(inbox.submit_many([Intent("mail.v1", 1), Intent("mail.v1", 2)]))
+    await counted.inside.wait()
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    counted.go.set()
+    with anyio.fail_after(10):
+        await inbox.bell.wait(rings)
+
+    assert (await inbox.stats()).counts == {("mail.v1", State.PENDING): 2}
+
+
 async def test_many_cancellations_at_any_moment_lose_nobody(inbox):
     """Who was not cancelled has an id of a run that is stored, and nothing is stored twice."""
     stored = []

@@ -73,6 +73,21 @@ async def test_its_session_is_prepared_and_so_is_each_statement_once(lane):
     assert await lane.fetch("SHOW work_mem", {}) == [("5MB",)]
 
 
+async def test_it_is_read_committed_whatever_the_server_prefers(lane, database):
+    """As units of work are: statements that change the same rows wait for each other, and do not fail."""
+    await database.transaction(
+        lambda connection: connection.execute(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = serializable', "
+            "current_database()); END $$"
+        )
+    )
+
+    assert await lane.fetch("SHOW transaction_isolation", {}) == [("read committed",)]
+    async with lane.transaction():
+        await lane.send("SHOW transaction_isolation", {})
+        assert await lane.rows() == [("read committed",)]
+
+
 async def test_what_is_said_of_a_statement_leaves_the_lane_as_it_was(lane, database):
     """Its own error for what the values are, a typed one for what the database is; the session stays."""
     before = await pid(lane)
