@@ -7,6 +7,7 @@ from itertools import islice
 from operator import attrgetter
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from longrun.clock import Clock, is_virtual, reader, standstill
 from longrun.task.alarm import Alarm, alarm
@@ -18,6 +19,11 @@ from longrun.task.watchdog import BEATS, Watchdog
 
 #: Seconds by which the dispatcher may wake up late before the event loop counts as blocked.
 LAG = 0.1
+
+#: Attempts that are launched in one turn of the event loop. A herd that came up in one turn would hold up everything
+#: else for as long, and every object of every attempt would be alive at once: the garbage collector then looks at all
+#: of them again and again (measured: 1.7 of 4.8 s for 100,000 runs at one instant, against none).
+LAUNCHES = 25
 
 
 class Dispatcher:
@@ -97,13 +103,17 @@ class Dispatcher:
                 return
             if now >= self._flights.next_look:
                 self._flights.look(now)
+            room = LAUNCHES
             for unit in self._calendar.due(now):
-                self._due(unit, now)
-            self._fill(now)
+                room -= self._due(unit, now, room)
+            if self._fill(now, room):
+                self._planned = now
+                await checkpoint()
+                continue
             self._planned = min(self._calendar.next_due(), self._flights.next_look, now + self._nap)
             await alarm.wait(self._planned)
 
-    def landed(self, unit: Unit, now: float) -> None:
+    def landed(self, unit: Unit) -> None:
         """A flight of *unit* has ended: its slot, and its share of the limits, go to who is next in the line."""
         limits = unit.limits
         if limits:
@@ -111,7 +121,7 @@ class Dispatcher:
                 limit.give_back()
             self._offer(limits)
         if self._queue:
-            self._fill(now)
+            self.wake()
 
     def _stood_still(self, seconds: float) -> None:
         """A test says so, and for how long: nothing has to be guessed."""
@@ -124,17 +134,19 @@ class Dispatcher:
         if self._flights.next_look < self._planned:
             self.wake()
 
-    def _due(self, unit: Unit, now: float) -> None:
+    def _due(self, unit: Unit, now: float, room: int) -> bool:
+        """Launch *unit* when there is *room* in this turn and nobody stands before it, else it queues."""
         if unit.task.terms.gate is not None and self._park(unit, now):
-            return
+            return False
         unit.move("queued")
-        if not (self._queue or unit.lined or unit.limits) and self._flights.slots < self._max_running:
-            self._flights.launch(unit, now)  # what nearly all do: nobody stands before it
-            return
+        if room and not (self._queue or unit.lined or unit.limits) and self._flights.slots < self._max_running:
+            self._flights.launch(unit, now)  # what nearly all do
+            return True
         self._queued += 1
         if not unit.lined:
             unit.lined = True
             self._queue.append(unit)
+        return False
 
     def _park(self, unit: Unit, now: float) -> bool:
         """Back to the calendar when the gate of *unit* is closed; it may have closed while the unit was queued."""
@@ -146,10 +158,12 @@ class Dispatcher:
         self.put(unit, opens)
         return True
 
-    def _fill(self, now: float) -> None:
-        """Give slots to those who wait for them."""
+    def _fill(self, now: float, room: int) -> bool:
+        """Give slots to those who wait for them, at most *room*; whether there is one for more of them."""
         queue, flights = self._queue, self._flights
         while queue and flights.slots < self._max_running:
+            if not room:
+                return True
             unit = queue.popleft()
             unit.lined = False
             limits = unit.limits
@@ -170,7 +184,9 @@ class Dispatcher:
                 for limit in limits:
                     limit.take()
             self._queued -= 1
+            room -= 1
             flights.launch(unit, now)
+        return False
 
     def _offer(self, limits: Iterable[Limit]) -> None:
         """Whoever waits for a limit that has room may ask for a slot, before those who came later."""

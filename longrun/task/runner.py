@@ -298,7 +298,7 @@ class Runner:
             self._tell(events)
         if unit.removed:
             self._forget(unit)
-        self._dispatcher.landed(unit, now)
+        self._dispatcher.landed(unit)
         if not self._roster.alive:
             self._check_quiet()
 
