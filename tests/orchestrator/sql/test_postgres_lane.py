@@ -12,8 +12,16 @@ from orchestrator.sql import (
     StatementTimeout,
     open_database,
 )
+from tests.loops import LOOPS
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=LOOPS)
+def anyio_backend(request):
+    """Every event loop that there is."""
+    return request.param
+
 
 PID = "SELECT pg_backend_pid()"
 

@@ -8,8 +8,15 @@ import psycopg
 import pytest
 
 from orchestrator.sql.postgres import PostgresDatabase
+from tests.loops import LOOPS
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=LOOPS)
+def anyio_backend(request):
+    """Every event loop that there is."""
+    return request.param
 
 
 class Ears:

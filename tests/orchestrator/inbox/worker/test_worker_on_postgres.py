@@ -6,8 +6,15 @@ import pytest
 
 from orchestrator.contracts import ServicePressure
 from orchestrator.inbox import Handlers, Inbox, Intent, Poller, State
+from tests.loops import LOOPS
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=LOOPS)
+def anyio_backend(request):
+    """Every event loop that there is."""
+    return request.param
 
 
 async def test_a_poller_hears_at_once_of_what_others_submit_and_cancel(postgres_url):
