@@ -5,7 +5,6 @@ an idle one none, and nobody waits for a timer.
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
@@ -16,39 +15,21 @@ from anyio.abc import TaskGroup
 from longrun.task.alarm import alarm
 from longrun.task.spawn import Spawner, spawner
 from orchestrator.inbox.inbox import Inbox
-from orchestrator.inbox.store.records import Claimed, ClaimRequest, Failed, Released, Turn
-from orchestrator.inbox.worker.admission import BATCH, wanted
+from orchestrator.inbox.store.records import Claimed, Released
+from orchestrator.inbox.worker.admission import BATCH
+from orchestrator.inbox.worker.agenda import Agenda
 from orchestrator.inbox.worker.backoff import Backoff
 from orchestrator.inbox.worker.execution import Desk, Execution
 from orchestrator.inbox.worker.executions import Ended, Executions
-from orchestrator.inbox.worker.news import News
-from orchestrator.inbox.worker.round import SWEEP_BATCH, Done, Round
+from orchestrator.inbox.worker.round import Round
 from orchestrator.inbox.worker.rounds import Rounds
 from orchestrator.inbox.worker.routes import Routes
 from orchestrator.inbox.worker.settling import Settling
 from orchestrator.inbox.worker.statistics import Statistics
 from orchestrator.sql import DatabaseReadOnly, SqlError
 
-#: Seconds between two sweeps of expired leases.
-SWEEP_INTERVAL = 5.0
-
-#: Seconds until a sweep that would have met leases of our own.
-LATE = 1.0
-
-#: Seconds after a wake-up until it is seen whether it brought something for later.
-PROMOTE_SOON = 0.25
-
-#: Seconds between two looks at what another worker has just locked, at least.
-PROMOTE_AGAIN = 0.01
-
-#: Every so many claims, the longest waiting runs come first whatever their priority: none waits for ever.
-AGEING = 8
-
 #: Outcomes that a round waits for while each turn of the event loop brings more of them.
 GATHERED = BATCH // 2
-
-#: Runs that a round must settle or claim to be carried out beside another one: smaller ones go together.
-BESIDE = BATCH // 2
 
 #: Seconds that outcomes may take to be stored after the last handler of a stopping poller has ended.
 SETTLE_WITHIN = 5.0
@@ -65,63 +46,52 @@ class Engine:
     def __init__(
         self,
         inbox: Inbox,
+        agenda: Agenda,
         rounds: Rounds,
         routes: Routes,
         executions: Executions,
         statistics: Statistics,
+        backoff: Backoff,
         desk: Desk,
         *,
-        worker_id: str,
-        types: Sequence[str],
-        prefixes: Sequence[str],
         lease: float,
         drain: float,
         mode: Mode,
-        random: Callable[[], float],
         progress: Callable[[], None] | None,
         now: Callable[[], float],
     ) -> None:
         self.failure: Exception | None = None
         self.count = 0
         """Runs that were claimed."""
-        self.news: News | None = None
+        self.agenda = agenda
         self._inbox = inbox
         self._rounds = rounds
         self._routes = routes
         self._limits = routes.limits
         self._executions = executions
         self._statistics = statistics
+        self._backoff = backoff
         self._desk = desk
         self._logger = desk.logger
-        self._worker_id = worker_id
-        self._types = types
-        self._prefixes = prefixes
         self._lease = lease
         self._drain = drain
         self._until_idle = mode == "until idle"
-        self._backoff = Backoff(random)
         self._settling = Settling(inbox, statistics, lease)
         self._progress = progress
         self._now = now
         self._alarm = alarm()
         self._spawn: Spawner | None = None
         self._under_way: dict[Round, object] = {}
-        self._hungry = True
-        self._deep = False
-        """The last claim brought as many as were asked for."""
-        self._claims = 0
-        self._sweep_at = self._promote_at = self._poll_at = -math.inf
         self._stops_at = self._settle_until = math.inf
         executions.changed = self._alarm.ring
 
     def is_idle(self) -> bool:
         """Whether it waits for something to claim."""
-        return not self._hungry and not self._closing
+        return not self.agenda.hungry and not self._closing
 
     def wake(self) -> None:
         """There may be something to claim."""
-        self._hungry = True
-        self._promote_at = min(self._promote_at, self._now() + PROMOTE_SOON)
+        self.agenda.woken(self._now())
         self._alarm.ring()
 
     def stop(self) -> None:
@@ -156,7 +126,7 @@ class Engine:
                 self._close(now)
             await anyio.lowlevel.checkpoint_if_cancelled()  # a round is shielded, and there may always be another
             await self._gather()
-            work = self._next_round(now)
+            work = self.agenda.next_round(now, self._under_way, closing=self._closing)
             if work is not None:
                 self._statistics.cycles += 1
                 self._under_way[work] = spawn(self._carry_out, work, "inbox round")
@@ -179,7 +149,14 @@ class Engine:
     def _finished(self) -> bool:
         executions = self._executions
         busy = executions.held or executions.ended or executions.stuck or self._under_way
-        return not busy and (self._closing or (self._until_idle and not self._hungry))
+        return not busy and (self._closing or (self._until_idle and not self.agenda.hungry))
+
+    def _next_at(self, now: float) -> float:
+        next_at = self.agenda.next_at(now, self._under_way, closing=self._closing)
+        if not self._closing:
+            return next_at
+        ends = (each for each in (self._stops_at, self._settle_until) if each > now)
+        return min(next_at, *ends, math.inf)
 
     def _close(self, now: float) -> None:
         executions = self._executions
@@ -200,99 +177,6 @@ class Engine:
         elif now >= self._settle_until:
             self._settling.drop(executions.ended)
             executions.ended = []
-
-    # -- what to do next ---------------------------------------------------------------------------------------------
-
-    def _next_round(self, now: float) -> Round | None:
-        beside = bool(self._under_way)
-        if len(self._under_way) >= self._rounds.most:
-            return None
-        open_ = now >= self._backoff.claim_from and not self._closing
-        ended = self._executions.ended if now >= self._backoff.settle_from else []
-        limit = self._limit(now, beside=beside) if open_ else 0
-        if now >= self._sweep_at and self._is_late(now):
-            self._sweep_at = now + LATE
-        sweep = open_ and now >= self._sweep_at
-        promote = open_ and now >= self._promote_at
-        if beside and not sweep and not promote and max(len(ended), limit) < BESIDE:
-            return None
-        request = self._request(now, limit) if limit else None
-        if not ended and request is None and not sweep and not promote:
-            return None
-        if ended:
-            self._executions.ended = []
-        else:  # not the list itself: what is appended while this round is under way belongs to the next one
-            ended = []
-        if sweep:
-            self._sweep_at = now + SWEEP_INTERVAL
-        if promote:
-            self._promote_at = now + self._poll_interval
-        register = self._types if request is not None and not self._routes.registered else ()
-        return Round(self._inbox.store, ended, request, sweep=sweep, promote=promote, register=register)
-
-    def _is_late(self, now: float) -> bool:
-        """Whether leases of our own have ended, as when the event loop was blocked: renewals come before sweeps."""
-        first = next(iter(self._executions.held), None)
-        return first is not None and now >= first.expires
-
-    def _limit(self, now: float, *, beside: bool) -> int:
-        """How many runs to claim; *beside* another claim only from what is known to be a backlog."""
-        executions, limits = self._executions, self._limits
-        if beside:
-            hungry = self._deep and not limits  # what is being claimed counts towards limits when it is there
-        else:
-            finishing = self._until_idle and bool(executions.ended)  # what ended may have submitted something
-            if executions.room or finishing or now >= self._poll_at or (limits and now >= limits.next_at(now)):
-                self._hungry, executions.room = True, False
-            hungry = self._hungry
-        if not hungry:
-            return 0
-        coming = sum(0 if work.request is None else work.request.limit for work in self._under_way)
-        return wanted(free=executions.free - coming, slots=executions.slots, pace=executions.pace)
-
-    def _request(self, now: float, limit: int) -> ClaimRequest | None:
-        limits = self._limits
-        types, caps = self._types, {}
-        if limits:
-            caps = limits.caps(now)
-            types = [kind for kind in types if caps.get(kind, 1) > 0]
-            if not types and not self._prefixes:
-                limits.claimed({}, caps)
-                self._hungry, self._poll_at = False, now + self._poll_interval
-                return None
-        self._hungry = False  # a wake-up while the claim is under way asks for another one
-        return ClaimRequest(
-            self._worker_id,
-            types,
-            limit,
-            self._lease,
-            prefixes=self._prefixes,
-            excluded=self._routes.excluded,
-            oldest_first=(self._claims + 1) % AGEING == 0,
-            caps=caps,
-            totals=limits.totals,
-        )
-
-    @property
-    def _poll_interval(self) -> float:
-        return math.inf if self.news is None else self.news.interval
-
-    def _next_at(self, now: float) -> float:
-        ended = bool(self._executions.ended) and not self._under_way  # else they go with the round behind it
-        settles = max(self._backoff.settle_from, now) if ended else math.inf
-        if self._closing:
-            ends = (each for each in (self._stops_at, self._settle_until) if each > now)
-            return min(settles, *ends, math.inf)
-        if len(self._under_way) >= self._rounds.most:
-            return math.inf
-        rounds = min(self._sweep_at, self._promote_at)
-        if self._executions.free > 0 and not self._under_way:
-            rounds = (
-                -math.inf
-                if self._hungry
-                else min(rounds, self._poll_at, self._limits.next_at(now) if self._limits else math.inf)
-            )
-        return min(max(rounds, self._backoff.claim_from), settles)
 
     # -- one round ---------------------------------------------------------------------------------------------------
 
@@ -318,48 +202,14 @@ class Engine:
             totals = self._limits.totals
             if totals and any(each.execution.type in totals for each in work.ended):
                 self._inbox.announcer.work()  # others may have left runs behind for want of this place
-            self._follow_up(work, done, now)
-            if work.request is not None:
-                self._claimed(work.request, done.turn, now, promoted=done.promoted is not None)
-
-    def _follow_up(self, work: Round, done: Done, now: float) -> None:
-        if self.news is not None and work.request is not None:  # who has not looked has seen nothing
-            self.news.pulse = done.pulse
-        if work.register:
-            self._routes.registered = True
-        if done.swept is not None:
-            full = done.swept.returned + done.swept.exhausted >= SWEEP_BATCH
-            self._sweep_at = now if full else now + SWEEP_INTERVAL
-            if done.swept.returned or done.swept.exhausted:
-                self._hungry = self._hungry or bool(done.swept.returned)
+            self.agenda.done(work, done, now, closing=self._closing)
+            if done.swept is not None and (done.swept.returned or done.swept.exhausted):
                 told = (done.swept.returned, done.swept.exhausted)
                 self._logger.warning("inbox.leases_expired: %d returned, %d failed", *told)
-        if done.promoted is not None:
-            next_in = done.promoted.next_in
-            # What other processes put off rings here for nobody, and a poller with a backlog never looks by itself.
-            soon = self._poll_interval if next_in is None else min(next_in, self._poll_interval)
-            self._promote_at = now + max(soon, PROMOTE_AGAIN)
-            if done.promoted.count:
-                self._hungry = True
-        for each in work.ended:
-            if isinstance(each.outcome, Failed) and each.outcome.retry_in is not None:
-                self._promote_at = min(self._promote_at, now + each.outcome.retry_in)
-            elif isinstance(each.outcome, Released) and not self._closing:
-                self._hungry = True
+            if done.turn.claimed:
+                self._take(done.turn.claimed, now)
 
-    def _claimed(self, request: ClaimRequest, turn: Turn, now: float, *, promoted: bool) -> None:
-        claimed = turn.claimed
-        self._claims += 1
-        self._poll_at = now + self._poll_interval
-        self._deep = len(claimed) + turn.refused >= request.limit
-        if self._deep or (self._until_idle and claimed):  # only an empty claim means idle
-            self._hungry = True
-        elif self._until_idle and not promoted:
-            self._promote_at = now  # and that nothing became due meanwhile
-        if self._limits:
-            self._limits.claimed(Counter(run.type for run in claimed), request.caps)
-        if not claimed:
-            return
+    def _take(self, claimed: Sequence[Claimed], now: float) -> None:
         self.count += len(claimed)
         expires = now + self._lease
         taken = []
@@ -392,12 +242,7 @@ class Engine:
 
     async def _failed(self, work: Round, error: Exception, now: float) -> None:
         self._statistics.errors[type(error).__name__] += 1
-        if work.request is not None:
-            self._hungry = True
-        if work.sweep:
-            self._sweep_at = now
-        if work.promote:
-            self._promote_at = now
+        self.agenda.failed(work, now)
         kept = list(work.ended)
         if kept and not (isinstance(error, SqlError) and self._settling.is_for_all(kept, error)):
             kept, trouble = await self._settling.apart(kept)

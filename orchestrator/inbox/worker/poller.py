@@ -16,7 +16,9 @@ from longrun.failure.classify import classify as baseline
 from orchestrator.inbox.errors import InboxError, InvalidHandler
 from orchestrator.inbox.inbox import Inbox
 from orchestrator.inbox.wire import is_text
+from orchestrator.inbox.worker.agenda import Agenda
 from orchestrator.inbox.worker.attempt import Attempts
+from orchestrator.inbox.worker.backoff import Backoff
 from orchestrator.inbox.worker.checkpoints import HeldCheckpoint
 from orchestrator.inbox.worker.engine import Engine, Mode
 from orchestrator.inbox.worker.execution import Execution
@@ -144,25 +146,36 @@ class Poller:
         executions = Executions(self._concurrency, attempts, self._routes.limits, self.statistics, now)
         renewals = Renewals(self._inbox, executions, self._lease, self.statistics, now, self.logger)
         carried_out = rounds(self._inbox.database, self._inbox.store)
-        engine = Engine(
-            self._inbox,
-            carried_out,
+        backoff = Backoff(self._random)
+        agenda = Agenda(
+            self._inbox.store,
             self._routes,
             executions,
-            self.statistics,
-            self,
+            backoff,
+            most=carried_out.most,
             worker_id=self.worker_id,
             types=self._types,
             prefixes=self._prefixes,
             lease=self._lease,
+            until_idle=mode == "until idle",
+        )
+        engine = Engine(
+            self._inbox,
+            agenda,
+            carried_out,
+            self._routes,
+            executions,
+            self.statistics,
+            backoff,
+            self,
+            lease=self._lease,
             drain=self._drain,
             mode=mode,
-            random=self._random,
             progress=progress,
             now=now,
         )
         idle = engine.is_idle
-        engine.news = News(self._inbox, self._poll_interval, engine.wake, renewals.look_after, idle, self.logger)
+        agenda.news = news = News(self._inbox, self._poll_interval, engine.wake, renewals.look_after, idle, self.logger)
         try:
             async with anyio.create_task_group() as tg:
                 executions.open(tg)
@@ -172,7 +185,7 @@ class Poller:
                     async with anyio.create_task_group() as others:
                         others.start_soon(self._looks.keep)
                         others.start_soon(renewals.keep)
-                        others.start_soon(engine.news.follow)
+                        others.start_soon(news.follow)
                         await engine.run(tg)
                         beside.cancel()
                 tg.cancel_scope.cancel()

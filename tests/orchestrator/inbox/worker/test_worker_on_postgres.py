@@ -17,6 +17,12 @@ def anyio_backend(request):
     return request.param
 
 
+def listens(poller):
+    """Whether it would hear of a notification."""
+    listening = poller._engine and poller._engine.agenda.news._listening
+    return listening and listening.up
+
+
 async def test_a_poller_hears_at_once_of_what_others_submit_and_cancel(postgres_url):
     """By a notification: it would look again in a quarter of an hour."""
     began, ended = anyio.Event(), anyio.Event()
@@ -33,7 +39,11 @@ async def test_a_poller_hears_at_once_of_what_others_submit_and_cancel(postgres_
         with anyio.fail_after(20):
             async with anyio.create_task_group() as tg:
                 tg.start_soon(poller.run)
-                while not (poller._engine and poller._engine.news._listening and poller._engine.news._listening.up):
+                while not (
+                    poller._engine
+                    and poller._engine.agenda.news._listening
+                    and poller._engine.agenda.news._listening.up
+                ):
                     await anyio.lowlevel.checkpoint()
                 run_id = await elsewhere.submit("mail.v1", 1)
                 await began.wait()

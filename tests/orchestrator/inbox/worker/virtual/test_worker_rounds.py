@@ -5,7 +5,7 @@ import pytest
 
 from orchestrator.inbox import Handlers, Intent, Poller
 from orchestrator.inbox.worker import poller as poller_module
-from orchestrator.inbox.worker.engine import BESIDE
+from orchestrator.inbox.worker.agenda import BESIDE
 from orchestrator.inbox.worker.rounds import Units
 
 pytestmark = pytest.mark.anyio
