@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import socket
 import threading
 from datetime import UTC, datetime
@@ -373,6 +374,24 @@ async def test_a_connection_that_breaks_while_committing_says_that_nobody_knows(
 
     assert caught.value.outcome_unknown
     assert await database.read(names) == []
+
+
+async def test_a_session_that_was_ended_while_its_unit_of_work_did_nothing_has_stored_nothing(database):
+    """It was so before the server could have heard of the commit."""
+
+    def work(connection):
+        insert(connection)
+        connection.execute("SELECT set_config('idle_in_transaction_session_timeout', '20ms', true)")
+        its_end = select.poll()
+        its_end.register(native(connection).fileno(), select.POLLIN)
+        assert its_end.poll(10_000)
+
+    with pytest.raises(ConnectionLost, match=r"idle-in-transaction timeout; nothing of this transaction") as caught:
+        await database.transaction(work)
+    await database.transaction(lambda c: insert(c, "later"))
+
+    assert (caught.value.retryable, caught.value.outcome_unknown) == (True, False)
+    assert await database.read(names) == ["later"]
 
 
 async def test_a_failed_statement_cannot_be_passed_over(database):
