@@ -18,7 +18,7 @@ from longrun.task.spawn import Spawner, spawner
 from orchestrator.inbox.inbox import Inbox
 from orchestrator.inbox.store.records import Claimed, ClaimRequest, Failed, Released, Turn
 from orchestrator.inbox.worker.admission import BATCH, wanted
-from orchestrator.inbox.worker.backoff import Backoff
+from orchestrator.inbox.worker.backoff import Backoff, Contention
 from orchestrator.inbox.worker.execution import Desk, Execution
 from orchestrator.inbox.worker.executions import Ended, Executions
 from orchestrator.inbox.worker.news import News
@@ -100,6 +100,7 @@ class Engine:
         self._drain = drain
         self._until_idle = mode == "until idle"
         self._backoff = Backoff(random)
+        self._contention = Contention(random)
         self._settling = Settling(inbox, statistics, lease)
         self._progress = progress
         self._now = now
@@ -179,7 +180,8 @@ class Engine:
     def _finished(self) -> bool:
         executions = self._executions
         busy = executions.held or executions.ended or executions.stuck or self._under_way
-        return not busy and (self._closing or (self._until_idle and not self._hungry))
+        idle = not self._hungry and not self._contention
+        return not busy and (self._closing or (self._until_idle and idle))
 
     def _close(self, now: float) -> None:
         executions = self._executions
@@ -258,6 +260,7 @@ class Engine:
             types = [kind for kind in types if caps.get(kind, 1) > 0]
             if not types and not self._prefixes:
                 limits.claimed({}, caps)
+                self._contention.over()
                 self._hungry, self._poll_at = False, now + self._poll_interval
                 return None
         self._hungry = False  # a wake-up while the claim is under way asks for another one
@@ -351,6 +354,10 @@ class Engine:
         claimed = turn.claimed
         self._claims += 1
         self._poll_at = now + self._poll_interval
+        if turn.contended:  # by the time that it is: a claim may take longer than the wait
+            self._poll_at = min(self._poll_at, self._contention.met(self._now()))
+        else:
+            self._contention.over()
         self._deep = len(claimed) + turn.refused >= request.limit
         if self._deep or (self._until_idle and claimed):  # only an empty claim means idle
             self._hungry = True
