@@ -234,20 +234,6 @@ async def test_a_read_sees_one_moment(database):
         assert await database.read(look) == (0, 0)
 
 
-async def test_autocommit_stores_each_statement(database):
-    """What came before an error stays."""
-
-    def work(connection):
-        insert(connection)
-        raise KeyError
-
-    with pytest.raises(KeyError):
-        await database.autocommit(work)
-    await database.transaction(lambda c: insert(c, "b"))
-
-    assert await database.read(names) == ["a", "b"]
-
-
 async def test_as_many_units_of_work_run_at_once_as_the_pool_is_large(database, postgres_url):
     """Four, and never a fifth connection."""
     together = threading.Barrier(4)
@@ -339,9 +325,8 @@ async def test_idle_connections_that_were_killed_harm_nobody(database, postgres_
     kill(postgres_url, await backends(postgres_url))
 
     await database.transaction(lambda c: insert(c, "b"))
-    await database.autocommit(lambda c: insert(c, "c"))
 
-    assert await database.read(names) == ["a", "b", "c"]
+    assert await database.read(names) == ["a", "b"]
 
 
 async def test_a_connection_killed_at_work_is_told_and_replaced(database, postgres_url):
