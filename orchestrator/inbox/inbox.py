@@ -248,14 +248,14 @@ class Inbox:
 
         Again is no error. Raises UnknownRun, and AlreadyFinished when it succeeded or failed.
         """
-        known = as_stored(run_id) or run_id
+        known = _as_known(run_id)
         await self.tables.transaction(lambda connection: self.store.cancel(connection, known))
         self.cancellations += 1
         self.announcer.cancelled()
 
     async def retry(self, run_id: str) -> None:
         """Run a failed or cancelled run again, now, with its counters at zero. Raises UnknownRun, AlreadyFinished."""
-        known = as_stored(run_id) or run_id
+        known = _as_known(run_id)
         await self.tables.transaction(lambda connection: self.store.requeue(connection, known))
         self.announcer.work()
 
@@ -288,7 +288,7 @@ class Inbox:
 
     async def get(self, run_id: str) -> RunRecord:
         """The run as it is stored. Raises UnknownRun."""
-        known = as_stored(run_id) or run_id
+        known = _as_known(run_id)
         return await self.tables.read(lambda connection: self.store.get(connection, known))
 
     async def list(
@@ -318,7 +318,7 @@ class Inbox:
 
     async def events(self, run_id: str) -> Sequence[Event]:
         """The history of the run, oldest first. Raises UnknownRun."""
-        known = as_stored(run_id) or run_id
+        known = _as_known(run_id)
         return await self.tables.read(lambda connection: self.store.events(connection, known))
 
     async def stats(self) -> Stats:
@@ -388,6 +388,11 @@ class Inbox:
             max_attempts=intent.max_attempts,
             unique=intent.unique,
         )
+
+
+def _as_known(run_id: str) -> str:
+    """*run_id* as the tables spell it; what is no id stays as it is, and no run has it."""
+    return as_stored(run_id) or run_id
 
 
 def _is_due(run: NewRun) -> bool:

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from orchestrator.contracts import Connection, Database
-from orchestrator.sql import SchemaNewer, SchemaOlder, version_of, where_of
+from orchestrator.sql import SchemaNewer, SchemaOlder, tables_of, version_of, where_of
 
 T = TypeVar("T")
 
 #: The name of the inbox in the migrations.
 BATTERY = "inbox"
+
+#: What migrations of any battery leave behind.
+_OURS = "orchestrator_schema"
 
 # A missing table, a missing column, a missing schema.
 _STATES = ("42P01", "42703", "3F000")
@@ -63,10 +66,19 @@ class Tables:
         """Raise SchemaOlder or SchemaNewer when that is why a statement failed with *error*, or with its cause."""
         if not _misses_something(error.__cause__ if isinstance(error.__cause__, Exception) else error):
             return
-        found = await self.migrations()
-        if found.current != found.wanted:
-            kind = SchemaOlder if found.current < found.wanted else SchemaNewer
-            raise kind(where_of(self._database), BATTERY, found.current, found.wanted) from error
+        try:
+            await self.check()
+        except (SchemaOlder, SchemaNewer) as told:
+            raise told from error
+
+    async def check(self) -> None:
+        """Raise SchemaOlder or SchemaNewer unless they are those of this code."""
+        versions, where = await self.migrations(), where_of(self._database)
+        if versions.current > versions.wanted:
+            raise SchemaNewer(where, BATTERY, versions.current, versions.wanted)
+        if versions.current < versions.wanted:
+            others = () if versions.current else [name for name in await tables_of(self._database) if name != _OURS]
+            raise SchemaOlder(where, BATTERY, versions.current, versions.wanted, others)
 
 
 def _misses_something(error: Exception) -> bool:

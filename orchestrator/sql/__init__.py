@@ -33,7 +33,17 @@ from orchestrator.sql.errors import (
     UnknownDatabase,
     UnsupportedServer,
 )
-from orchestrator.sql.kind import Lane, Listening, Server, dialect_of, schema_of, server_of, version_of, where_of
+from orchestrator.sql.kind import (
+    Lane,
+    Listening,
+    Server,
+    dialect_of,
+    schema_of,
+    server_of,
+    tables_of,
+    version_of,
+    where_of,
+)
 from orchestrator.sql.sqlite import SqliteDatabase
 from orchestrator.sql.state import StateDatabase
 from orchestrator.sql.url import Dialect, dialect, sqlite_path
@@ -77,6 +87,7 @@ __all__ = [
     "schema_of",
     "server_of",
     "sqlite_path",
+    "tables_of",
     "version_of",
     "where_of",
 ]

@@ -36,8 +36,11 @@ violated constraint reach the caller as they are. Those of psycopg are translate
 
 import errno
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+
+#: Tables that are named where there are many.
+_SHOWN = 3
 
 
 class SqlError(Exception):
@@ -113,20 +116,25 @@ class SchemaNewer(SqlError):
 
 
 class SchemaOlder(SqlError):
-    """The tables of *battery* are at version *found* (0: there are none), and this code needs *known*."""
+    """The tables of *battery* are at version *found* (0: there are none), and this code needs *known*.
+
+    *others*: tables that are there when those of *battery* are not; it may be the wrong database.
+    """
 
     permanent = True
 
-    def __init__(self, where: str, battery: str, found: int, known: int) -> None:
+    def __init__(self, where: str, battery: str, found: int, known: int, others: Sequence[str] = ()) -> None:
         are = f"are at version {found}" if found else "are missing"
+        held = f"it holds other tables ({_some(others)}): if it is the right database, " if others else ""
         super().__init__(
-            f"the {battery!r} tables in {where} {are}, and this release needs version {known}; bring them there with "
-            "`orchestrator migrate`, or by opening with migrate=True",
+            f"the {battery!r} tables in {where} {are}, and this release needs version {known}; {held}bring them there "
+            "with `orchestrator migrate [--url ...]`, or by opening with migrate=True",
             where,
         )
         self.battery = battery
         self.found = found
         self.known = known
+        self.others = others
 
 
 class MigrationFailed(SqlError):
@@ -230,6 +238,12 @@ class TransactionAborted(SqlError):
     """A statement failed, and the unit of work went on as if nothing were. Everything was rolled back."""
 
     permanent = True
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of *names*, and how many there are beside them."""
+    shown, more = names[:_SHOWN], len(names) - _SHOWN
+    return f"{', '.join(shown)} and {more} more" if more > 0 else ", ".join(shown)
 
 
 @contextmanager

@@ -12,6 +12,11 @@ from orchestrator.sql.url import DEFAULT_SCHEMA, Dialect
 
 T = TypeVar("T")
 
+_TABLES: Mapping[Dialect, str] = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_' ORDER BY name",
+    "postgresql": "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY tablename",
+}
+
 
 class Listening(Protocol):
     """See :class:`orchestrator.sql.postgres.listener.Listening`."""
@@ -68,6 +73,12 @@ async def version_of(database: Database, battery: str) -> int:
     if version is None:
         raise TypeError(f"{type(opened).__qualname__} does not tell the version of its tables")
     return await version(battery)
+
+
+async def tables_of(database: Database) -> Sequence[str]:
+    """The tables that are there, whosever they are, by name: of the file, or of the schema. Raises SqlError."""
+    statement = _TABLES[dialect_of(database)]
+    return await database.read(lambda connection: [str(row[0]) for row in connection.execute(statement).fetchall()])
 
 
 def _opened(database: Database) -> Database:

@@ -83,12 +83,12 @@ def test_a_total_counts_what_all_workers_hold(backlog, claim, settle):
 
 
 def test_a_turn_that_ends_a_run_may_take_the_next_of_its_total(backlog, do, claim):
-    """What is settled is seen by the count."""
+    """What is settled is seen by the count. Nothing is left out where nobody else claims."""
     (held,) = claim(types=(A,), limit=1, totals={A: 1})
 
     turn = do("turn", [Settled(held.hold, SUCCEED)], ClaimRequest("w1", [A], 5, 30.0, totals={A: 1}))
 
-    assert (turn.lost, len(turn.claimed)) == (frozenset(), 1)
+    assert (turn.lost, len(turn.claimed), turn.contended) == (frozenset(), 1, frozenset())
 
 
 def test_a_total_and_a_cap_hold_together(backlog, claim):

@@ -20,8 +20,8 @@ import anyio
 
 from orchestrator.cli.locate import LocateError, NoService, load_service, locate
 from orchestrator.inbox.errors import InboxError, UnknownRun, UnknownSchedule
-from orchestrator.inbox.inbox import BATTERY, Inbox
-from orchestrator.sql import DatabaseUrlError, SchemaNewer, SchemaOlder, SqlError, dialect, open_database, sqlite_path
+from orchestrator.inbox.inbox import Inbox
+from orchestrator.sql import DatabaseUrlError, SqlError, dialect, open_database, sqlite_path
 from orchestrator.sql.url import MEMORY, without_password
 
 if TYPE_CHECKING:
@@ -133,11 +133,7 @@ async def inbox_at(place: Place) -> AsyncIterator[Inbox]:
         )
     async with database_at(place) as database:
         inbox = Inbox.over(database)
-        versions = await inbox.migrations()
-        if versions.current > versions.wanted:
-            raise SchemaNewer(database.where, BATTERY, versions.current, versions.wanted)
-        if versions.current < versions.wanted:
-            raise SchemaOlder(database.where, BATTERY, versions.current, versions.wanted)
+        await inbox.tables.check()
         yield inbox
 
 

@@ -44,7 +44,8 @@ class Store(Protocol):
         """Take due runs by priority, then run_at, then id; fewer than the limit when others take theirs meanwhile.
 
         Runs that were claimed too often are failed on the way, types that are switched off in the registry and runs
-        that another program has marked as deleted are left alone. A crash of the database server may undo a claim
+        that another program has marked as deleted are left alone, types whose total another worker is counting are
+        left out: a worker that is frozen holds up no other. A crash of the database server may undo a claim
         that was its transaction's only change, but never what was settled or stored with it.
         """
         ...

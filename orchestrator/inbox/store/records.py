@@ -142,7 +142,8 @@ class ClaimRequest:
     not bring. *oldest_first* leaves the priority out.
 
     *caps*: of these types at most so many. *totals*: of these types so many are leased at once in the whole database,
-    whoever holds them; such a claim waits for others of the same types to be committed.
+    whoever holds them. Who claims of such a type keeps others from it until the transaction ends; they do not wait for
+    that, but leave the type out, see :class:`Turn`.
     """
 
     worker: str
@@ -174,12 +175,15 @@ class Claimed(NamedTuple):
 class Turn:
     """What a turn brought: the holds whose outcome was refused, and the claimed runs in the order of their claim.
 
-    *refused*: runs that were failed instead of claimed because they had been claimed too often.
+    *refused*: runs that were failed instead of claimed because they had been claimed too often. *contended*: types with
+    a total that were left out, though something is due, because another transaction was claiming of them. It tells
+    nobody when it ends, so look again soon.
     """
 
     lost: frozenset[Hold]
     claimed: Sequence[Claimed]
     refused: int = 0
+    contended: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

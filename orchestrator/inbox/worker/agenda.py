@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from orchestrator.inbox.store.port import Store
 from orchestrator.inbox.store.records import ClaimRequest, Failed, Released, Turn
 from orchestrator.inbox.worker.admission import BATCH, wanted
-from orchestrator.inbox.worker.backoff import Backoff
+from orchestrator.inbox.worker.backoff import Backoff, Contention
 from orchestrator.inbox.worker.executions import Executions
 from orchestrator.inbox.worker.news import News
 from orchestrator.inbox.worker.round import SWEEP_BATCH, Done, Round
@@ -45,6 +45,7 @@ class Agenda:
         routes: Routes,
         executions: Executions,
         backoff: Backoff,
+        contention: Contention,
         *,
         most: int,
         worker_id: str,
@@ -61,6 +62,7 @@ class Agenda:
         self._limits = routes.limits
         self._executions = executions
         self._backoff = backoff
+        self._contention = contention
         self._most = most
         self._worker_id = worker_id
         self._types = types
@@ -70,7 +72,12 @@ class Agenda:
         self._deep = False
         """The last claim brought as many as were asked for."""
         self._claims = 0
-        self._sweep_at = self._promote_at = self._poll_at = -math.inf
+        self._sweep_at = self._promote_at = self._poll_at = self._woken_at = -math.inf
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is left to be claimed, as far as is known here."""
+        return not self.hungry and not self._contention
 
     # -- what is next ------------------------------------------------------------------------------------------------
 
@@ -84,8 +91,9 @@ class Agenda:
         limit = self._limit(now, under_way) if open_ else 0
         if now >= self._sweep_at and self._is_late(now):
             self._sweep_at = now + LATE
-        sweep = open_ and now >= self._sweep_at
-        promote = open_ and now >= self._promote_at
+        # A database that takes long over one of them is not asked for another one beside it.
+        sweep = open_ and now >= self._sweep_at and not any(work.sweep for work in under_way)
+        promote = open_ and now >= self._promote_at and not any(work.promote for work in under_way)
         if beside and not sweep and not promote and max(len(ended), limit) < BESIDE:
             return None
         request = self._request(now, limit) if limit else None
@@ -110,7 +118,10 @@ class Agenda:
             return settles
         if len(under_way) >= self._most:
             return math.inf
-        rounds = min(self._sweep_at, self._promote_at)
+        rounds = min(
+            math.inf if any(work.sweep for work in under_way) else self._sweep_at,
+            math.inf if any(work.promote for work in under_way) else self._promote_at,
+        )
         if self._executions.free > 0 and not under_way:
             rounds = (
                 -math.inf
@@ -143,6 +154,7 @@ class Agenda:
             types = [kind for kind in types if caps.get(kind, 1) > 0]
             if not types and not self._prefixes:
                 limits.claimed({}, caps)
+                self._contention.over()
                 self.hungry, self._poll_at = False, now + self._poll_interval
                 return None
         self.hungry = False  # a wake-up while the claim is under way asks for another one
@@ -172,32 +184,35 @@ class Agenda:
     def woken(self, now: float) -> None:
         """There may be something to claim, now or soon."""
         self.hungry = True
+        self._woken_at = now
         self._promote_at = min(self._promote_at, now + PROMOTE_SOON)
 
-    def done(self, work: Round, done: Done, now: float, *, closing: bool) -> None:
-        """*work* is committed; it was begun at *now*."""
+    def done(self, work: Round, done: Done, now: float, *, began: float, closing: bool) -> None:
+        """*work* was begun at *began*, and is committed."""
         if self.news is not None and work.request is not None:  # who has not looked has seen nothing
             self.news.pulse = done.pulse
         if work.register:
             self._routes.registered = True
         if done.swept is not None:
             full = done.swept.returned + done.swept.exhausted >= SWEEP_BATCH
-            self._sweep_at = now if full else now + SWEEP_INTERVAL
+            self._sweep_at = began if full else began + SWEEP_INTERVAL
             self.hungry = self.hungry or bool(done.swept.returned)
         if done.promoted is not None:
             next_in = done.promoted.next_in
             # What other processes put off rings here for nobody, and a poller with a backlog never looks by itself.
             soon = self._poll_interval if next_in is None else min(next_in, self._poll_interval)
-            self._promote_at = now + max(soon, PROMOTE_AGAIN)
+            self._promote_at = began + max(soon, PROMOTE_AGAIN)
+            if self._woken_at > began:  # by what it may not have seen
+                self._promote_at = min(self._promote_at, self._woken_at + PROMOTE_SOON)
             if done.promoted.count:
                 self.hungry = True
         for each in work.ended:
             if isinstance(each.outcome, Failed) and each.outcome.retry_in is not None:
-                self._promote_at = min(self._promote_at, now + each.outcome.retry_in)
+                self._promote_at = min(self._promote_at, began + each.outcome.retry_in)
             elif isinstance(each.outcome, Released) and not closing:
                 self.hungry = True
         if work.request is not None:
-            self._claimed(work.request, done.turn, now, promoted=done.promoted is not None)
+            self._claimed(work.request, done.turn, began, now, promoted=done.promoted is not None)
 
     def failed(self, work: Round, now: float) -> None:
         """The database did not do *work*: what it was for, but for the outcomes, is to be done still."""
@@ -208,14 +223,18 @@ class Agenda:
         if work.promote:
             self._promote_at = now
 
-    def _claimed(self, request: ClaimRequest, turn: Turn, now: float, *, promoted: bool) -> None:
+    def _claimed(self, request: ClaimRequest, turn: Turn, began: float, now: float, *, promoted: bool) -> None:
         claimed = turn.claimed
         self._claims += 1
-        self._poll_at = now + self._poll_interval
+        self._poll_at = began + self._poll_interval
+        if turn.contended:  # by the time that it is: a claim may take longer than the wait
+            self._poll_at = min(self._poll_at, self._contention.met(now))
+        else:
+            self._contention.over()
         self._deep = len(claimed) + turn.refused >= request.limit
         if self._deep or (self._until_idle and claimed):  # only an empty claim means idle
             self.hungry = True
         elif self._until_idle and not promoted:
-            self._promote_at = now  # and that nothing became due meanwhile
+            self._promote_at = began  # and that nothing became due meanwhile
         if self._limits:
             self._limits.claimed(Counter(run.type for run in claimed), request.caps)

@@ -1,4 +1,4 @@
-"""How long a database that is in trouble is left alone."""
+"""How long is waited before another try: of a database that is in trouble, or of what another worker is claiming."""
 
 import math
 from collections.abc import Callable
@@ -8,6 +8,10 @@ CLAIM_AGAIN = (1.0, 30.0)
 
 #: The same for outcomes, which are to be stored before their leases end.
 SETTLE_AGAIN = (0.1, 4.0)
+
+#: Seconds until another look at types that another worker was claiming of: as long as that has gone on, from the first
+#: to the second, give or take a half.
+CONTENDED_AGAIN = (0.02, 0.5)
 
 
 class Backoff:
@@ -34,6 +38,28 @@ class Backoff:
         if self.failures:
             self.failures = 0
             self.claim_from = self.settle_from = -math.inf
+
+
+class Contention:
+    """Types that were left out of a claim because another worker was claiming of them. Pure, as :class:`Backoff`."""
+
+    def __init__(self, random: Callable[[], float]) -> None:
+        self._random = random
+        self._since = math.inf
+
+    def __bool__(self) -> bool:
+        """Whether the last claim left any out."""
+        return self._since < math.inf
+
+    def met(self, now: float) -> float:
+        """A claim left some out; when to look again."""
+        self._since = min(self._since, now)
+        first, most = CONTENDED_AGAIN
+        return now + min(most, max(first, now - self._since)) * (0.5 + self._random())
+
+    def over(self) -> None:
+        """A claim left none out."""
+        self._since = math.inf
 
 
 def _doubled(limits: tuple[float, float], times: int) -> float:

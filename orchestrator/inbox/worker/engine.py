@@ -149,7 +149,7 @@ class Engine:
     def _finished(self) -> bool:
         executions = self._executions
         busy = executions.held or executions.ended or executions.stuck or self._under_way
-        return not busy and (self._closing or (self._until_idle and not self.agenda.hungry))
+        return not busy and (self._closing or (self._until_idle and self.agenda.idle))
 
     def _next_at(self, now: float) -> float:
         next_at = self.agenda.next_at(now, self._under_way, closing=self._closing)
@@ -202,7 +202,7 @@ class Engine:
             totals = self._limits.totals
             if totals and any(each.execution.type in totals for each in work.ended):
                 self._inbox.announcer.work()  # others may have left runs behind for want of this place
-            self.agenda.done(work, done, now, closing=self._closing)
+            self.agenda.done(work, done, self._now(), began=now, closing=self._closing)
             if done.swept is not None and (done.swept.returned or done.swept.exhausted):
                 told = (done.swept.returned, done.swept.exhausted)
                 self._logger.warning("inbox.leases_expired: %d returned, %d failed", *told)

@@ -41,14 +41,15 @@ class _Gauge:
     A rate counts starts, and what was claimed and has not started yet as well: it may do so at any moment.
     """
 
-    __slots__ = ("_limit", "_starts", "_unstarted", "held", "saturated")
+    __slots__ = ("_limit", "_starts", "_unstarted", "held", "left_behind")
 
     def __init__(self, limit: Limit) -> None:
         self._limit = limit
         self._starts: deque[float] = deque()
         self._unstarted = 0
         self.held = 0
-        self.saturated = False
+        self.left_behind = False
+        """The last claim took as many as this process allows, so there may be more."""
 
     def cap(self, now: float) -> float:
         """How many may be claimed now; ``inf`` when nothing of this process limits them."""
@@ -69,10 +70,12 @@ class _Gauge:
         if self._limit.rate is not None:
             self._starts.append(now)
 
-    def end(self, *, started: bool) -> None:
+    def end(self, *, started: bool) -> bool:
+        """Whether that makes room for one that was left behind; of a total, nobody here knows what was."""
         self.held -= 1
         if not started:
             self._unstarted -= 1
+        return self.left_behind or self._limit.total is not None
 
     def free_at(self, now: float) -> float:
         """When the rate lets the next one start; ``inf`` when it is something else that is waited for."""
@@ -102,7 +105,7 @@ class Limits:
             count = counts.get(kind, 0)
             for _ in range(count):
                 gauge.take()
-            gauge.saturated = kind in self.totals or count >= caps.get(kind, math.inf)
+            gauge.left_behind = count >= caps.get(kind, math.inf)
 
     def started(self, kind: str, now: float) -> None:
         """The handler of one of them starts."""
@@ -113,14 +116,11 @@ class Limits:
     def ended(self, kind: str, *, started: bool) -> bool:
         """One of them is held no more; whether that makes room for one that was left behind."""
         gauge = self._gauges.get(kind)
-        if gauge is None:
-            return False
-        gauge.end(started=started)
-        return gauge.saturated
+        return gauge is not None and gauge.end(started=started)
 
     def next_at(self, now: float) -> float:
         """When a rate lets something start that was left behind; ``inf`` when nothing waits for a rate."""
-        waits = (gauge.free_at(now) for gauge in self._gauges.values() if gauge.saturated)
+        waits = (gauge.free_at(now) for gauge in self._gauges.values() if gauge.left_behind)
         return min(waits, default=math.inf)
 
     def __bool__(self) -> bool:

@@ -18,7 +18,7 @@ from orchestrator.inbox.inbox import Inbox
 from orchestrator.inbox.wire import is_text
 from orchestrator.inbox.worker.agenda import Agenda
 from orchestrator.inbox.worker.attempt import Attempts
-from orchestrator.inbox.worker.backoff import Backoff
+from orchestrator.inbox.worker.backoff import Backoff, Contention
 from orchestrator.inbox.worker.checkpoints import HeldCheckpoint
 from orchestrator.inbox.worker.engine import Engine, Mode
 from orchestrator.inbox.worker.execution import Execution
@@ -152,6 +152,7 @@ class Poller:
             self._routes,
             executions,
             backoff,
+            Contention(self._random),
             most=carried_out.most,
             worker_id=self.worker_id,
             types=self._types,

@@ -12,7 +12,7 @@ from anyio import CapacityLimiter, to_thread
 from psycopg.pq import TransactionStatus
 
 from orchestrator.contracts import Connection
-from orchestrator.sql.errors import ConnectionLost, DatabaseReadOnly, TransactionAborted
+from orchestrator.sql.errors import DatabaseReadOnly, TransactionAborted
 from orchestrator.sql.postgres import migrations
 from orchestrator.sql.postgres.connection import PortableConnection
 from orchestrator.sql.postgres.errors import from_committing, makes_useless, translated
@@ -85,17 +85,6 @@ class PostgresDatabase:
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run *work* on one consistent view of the database (REPEATABLE READ, READ ONLY); it cannot write."""
         return await to_thread.run_sync(self._read, work, limiter=self._turn)
-
-    async def autocommit(self, work: Callable[[Connection], T]) -> T:
-        """Run *work* with each of its statements a transaction of its own: one round trip for one statement.
-
-        Raises SqlError; ConnectionLost with ``outcome_unknown`` when the connection broke under a statement.
-        """
-        committed: list[Callable[[], None]] = []
-        result = await to_thread.run_sync(self._autocommit, work, committed, limiter=self._turn)
-        for call in committed:
-            call()
-        return result
 
     def lane(self, settings: str = "") -> Lane:
         """A connection outside the pool, for single statements that are done very often; closed with the database.
@@ -192,21 +181,6 @@ class PostgresDatabase:
                 if not driver.closed:
                     driver.isolation_level, driver.read_only = psycopg.IsolationLevel.READ_COMMITTED, None
             return result
-
-    def _autocommit(self, work: Callable[[Connection], T], committed: list[Callable[[], None]]) -> T:
-        with self._session() as driver:
-            driver.autocommit = True
-            try:
-                return work(PortableConnection(driver, committed))
-            except psycopg.Error as error:  # the end of a statement is its commit
-                found = from_committing(error, self.where)
-                if isinstance(found, ConnectionLost):
-                    raise found from error
-                raise
-            finally:
-                _roll_back(driver)  # should it have begun one by hand
-                if not driver.closed:
-                    driver.autocommit = False
 
     def _migrate(self, battery: str, steps: Sequence[str]) -> None:
         with self._session() as driver:

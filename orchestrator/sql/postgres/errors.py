@@ -44,6 +44,7 @@ _EXHAUSTED: Remedy = (ServerExhausted, "it is tried again; see the server's log 
 _CORRUPT: Remedy = (DatabaseCorrupt, "see the server's log; keep a copy of its data folder before any repair")
 _UNREACHABLE: Remedy = (DatabaseUnreachable, "see that the server runs, listens on that address and is not walled off")
 
+_IDLE_IN_TRANSACTION = "25P03"
 _BY_STATE: dict[str, Remedy] = {
     "25006": (ServerReadOnly, "point the URL at the primary (several hosts: target_session_attrs=read-write)"),
     "25P02": (TransactionAborted, "a statement before it failed: let its error out, or use ON CONFLICT or a savepoint"),
@@ -64,7 +65,7 @@ _BY_STATE: dict[str, Remedy] = {
     "57P03": _NOT_YET,
     "57P04": _NO_DATABASE,
     "57P05": _LOST,
-    "25P03": _LOST,
+    _IDLE_IN_TRANSACTION: _LOST,
     "58030": (DiskFailing, "see the server's log and the log of its system for the disk"),
     "XX001": _CORRUPT,
     "XX002": _CORRUPT,
@@ -116,9 +117,13 @@ def from_connecting(error: psycopg.Error, where: str) -> SqlError:
 
 
 def from_committing(error: psycopg.Error, where: str) -> SqlError | None:
-    """What an error of COMMIT says: when the connection broke under it, nobody knows whether it was done."""
+    """What an error of COMMIT says: when the connection broke under it, nobody knows whether it was done.
+
+    A session that was ended for being idle was so before the server heard of the COMMIT.
+    """
     found = from_postgres(error, where)
-    if isinstance(found, ConnectionLost) and not isinstance(found, ServerStopping):
+    known = isinstance(found, ServerStopping) or error.sqlstate == _IDLE_IN_TRANSACTION
+    if isinstance(found, ConnectionLost) and not known:
         lost = ConnectionLost(
             f"{where}: the connection was lost while committing ({_text(error)}); whether the transaction was stored "
             "is unknown, so see before it is repeated",

@@ -68,6 +68,17 @@ async def test_without_tables_every_call_says_so_and_how_to_get_them(url, anyio_
             assert (caught.value.found, caught.value.known) == (0, len(inbox.store.steps))
 
 
+async def test_a_database_of_something_else_is_told_by_what_it_holds(url, anyio_backend):
+    """Whoever opened a wrong one sees it by the names."""
+    async with Inbox.open(url, migrate=False) as inbox:
+        await inbox.database.migrate("music", ["CREATE TABLE album (id INTEGER PRIMARY KEY)"])
+
+        with pytest.raises(SchemaOlder, match=r"it holds other tables \(album\): if it is the right") as caught:
+            await inbox.submit("mail.v1", 1)
+
+    assert caught.value.others == ["album"]
+
+
 async def test_tables_of_newer_code_are_refused_and_left_alone(url, anyio_backend):
     """The newer release is to be started."""
     async with Inbox.open(url) as inbox:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import socket
 import threading
 from datetime import UTC, datetime
@@ -233,20 +234,6 @@ async def test_a_read_sees_one_moment(database):
         assert await database.read(look) == (0, 0)
 
 
-async def test_autocommit_stores_each_statement(database):
-    """What came before an error stays."""
-
-    def work(connection):
-        insert(connection)
-        raise KeyError
-
-    with pytest.raises(KeyError):
-        await database.autocommit(work)
-    await database.transaction(lambda c: insert(c, "b"))
-
-    assert await database.read(names) == ["a", "b"]
-
-
 async def test_as_many_units_of_work_run_at_once_as_the_pool_is_large(database, postgres_url):
     """Four, and never a fifth connection."""
     together = threading.Barrier(4)
@@ -338,9 +325,8 @@ async def test_idle_connections_that_were_killed_harm_nobody(database, postgres_
     kill(postgres_url, await backends(postgres_url))
 
     await database.transaction(lambda c: insert(c, "b"))
-    await database.autocommit(lambda c: insert(c, "c"))
 
-    assert await database.read(names) == ["a", "b", "c"]
+    assert await database.read(names) == ["a", "b"]
 
 
 async def test_a_connection_killed_at_work_is_told_and_replaced(database, postgres_url):
@@ -373,6 +359,24 @@ async def test_a_connection_that_breaks_while_committing_says_that_nobody_knows(
 
     assert caught.value.outcome_unknown
     assert await database.read(names) == []
+
+
+async def test_a_session_that_was_ended_while_its_unit_of_work_did_nothing_has_stored_nothing(database):
+    """It was so before the server could have heard of the commit."""
+
+    def work(connection):
+        insert(connection)
+        connection.execute("SELECT set_config('idle_in_transaction_session_timeout', '20ms', true)")
+        its_end = select.poll()
+        its_end.register(native(connection).fileno(), select.POLLIN)
+        assert its_end.poll(10_000)
+
+    with pytest.raises(ConnectionLost, match=r"idle-in-transaction timeout; nothing of this transaction") as caught:
+        await database.transaction(work)
+    await database.transaction(lambda c: insert(c, "later"))
+
+    assert (caught.value.retryable, caught.value.outcome_unknown) == (True, False)
+    assert await database.read(names) == ["later"]
 
 
 async def test_a_failed_statement_cannot_be_passed_over(database):

@@ -21,6 +21,9 @@ PLANS = (
 #: The same for a session that does nothing else.
 SESSION = PLANS.replace("SET LOCAL", "SET")
 
+#: How long a transaction that keeps others from a type may be idle before the server ends it.
+COUNTING_IDLE = "5s"
+
 _DUE = "r.status = 'pending' AND r.ready AND r.deleted_at IS NULL AND r.run_at <= {now}"
 
 # What a crash of the server may lose: a claim, whose run is then offered again.
@@ -200,17 +203,28 @@ event AS (
 SELECT id::text FROM stored
 """
 
-# How many of each type may still be leased: asked when the locks are held, so that nobody takes them meanwhile.
-_ROOM = """
-SELECT t.type, greatest(0, t.total - (
+_TOTALS = "unnest(%(types)s::text[], %(totals)s::int[]) AS t(type, total)"
+_LEASED = """(
     SELECT count(*) FROM (
         SELECT FROM {s}workflow_run r WHERE r.status = 'leased' AND r.type COLLATE "C" = t.type LIMIT t.total
     ) held
-))::int FROM unnest(%(types)s::text[], %(totals)s::int[]) AS t(type, total)
-"""
+)"""
+# Who counts a type locks it, and is told whether it got the lock: nobody waits for a process that is frozen there, and
+# the server ends one that is. A type of which nothing is to be had is not locked, or idle workers would keep the busy
+# ones off it: who brings a run, or makes room, tells all workers after its commit.
 _LOCK = """
-SELECT pg_advisory_xact_lock(hashtextextended(%(place)s::text || t.type, 0))
-FROM (SELECT unnest(%(types)s::text[]) ORDER BY 1) AS t(type)
+SELECT t.type, CASE WHEN pg_try_advisory_xact_lock(hashtextextended(%(place)s::text || t.type, 0))
+    THEN set_config('idle_in_transaction_session_timeout', CASE
+        WHEN current_setting('idle_in_transaction_session_timeout')::interval BETWEEN '1 ms' AND '{idle}'
+        THEN current_setting('idle_in_transaction_session_timeout') ELSE '{idle}'
+    END, true) IS NOT NULL ELSE false END
+FROM {totals} WHERE (
+    SELECT true FROM {s}workflow_run r WHERE {due} AND r.type COLLATE "C" = t.type ORDER BY r.run_at LIMIT 1
+) AND t.total > {leased}
+"""
+# How many of each type may still be leased: asked when the locks are held, so that nobody takes them meanwhile.
+_ROOM = """
+SELECT t.type, greatest(0, t.total - {leased})::int FROM {totals}
 """
 
 _KEEP = """
@@ -317,7 +331,15 @@ class Statements:
     """The statements over the tables with the name prefix *place*; *now* is the SQL expression of the time."""
 
     def __init__(self, place: str, now: str) -> None:
-        self._parts = {"s": place, "now": now, "due": _DUE.format(now=now), **_texts()}
+        self._parts = {
+            "s": place,
+            "now": now,
+            "due": _DUE.format(now=now),
+            "leased": _LEASED.format(s=place),
+            "totals": _TOTALS,
+            "idle": COUNTING_IDLE,
+            **_texts(),
+        }
         self._turns: dict[tuple[Settles, Shape | None], str] = {}
         self.insert = self._text(_INSERT)
         # Without keys there is nothing to be in conflict with, and a fifth of the server's work is saved.

@@ -10,7 +10,7 @@ from orchestrator.contracts import Connection
 from orchestrator.inbox.errors import AlreadyFinished, InboxError
 from orchestrator.inbox.machine import EVENTS, TRANSITIONS, Move, State
 from orchestrator.inbox.store.direct import Query
-from orchestrator.inbox.store.postgres.connection import array, rows, settings, texts
+from orchestrator.inbox.store.postgres.connection import rows, settings
 from orchestrator.inbox.store.postgres.queries import Queries
 from orchestrator.inbox.store.postgres.schema import prefix, steps
 from orchestrator.inbox.store.postgres.statements import PLANS, SESSION, Statements
@@ -25,6 +25,7 @@ from orchestrator.inbox.store.postgres.values import (
     new_values,
     settled_values,
     shape_of,
+    total_values,
     wanted_values,
     within_caps,
 )
@@ -120,7 +121,8 @@ class PostgresStore:
         if request is not None and request.totals:
             # Apart, so that what was just settled is seen when the leases are counted.
             lost |= self._turn(connection, outcomes, lost, None).lost
-            return self._turn(connection, (), lost, self._with_room(connection, request), durable=bool(outcomes))
+            request, contended = self._with_room(connection, request)
+            return replace(self._turn(connection, (), lost, request, durable=bool(outcomes)), contended=contended)
         request = None if request is None else within_caps(request)
         if not outcomes and request is None:
             return Turn(lost, ())
@@ -163,16 +165,20 @@ class PostgresStore:
             return None
         return self._turning(known, strange, request, durable=False)
 
-    def _with_room(self, connection: Connection, request: ClaimRequest) -> ClaimRequest:
+    def _with_room(self, connection: Connection, request: ClaimRequest) -> tuple[ClaimRequest, frozenset[str]]:
+        """*request* with totals turned into caps, and the types that another transaction is counting just now."""
         totals = {kind: request.totals[kind] for kind in request.types if kind in request.totals}
+        caps: dict[str, int] = dict.fromkeys(totals, 0)
         if not totals:
-            return replace(request, totals={})
+            return replace(request, totals={}), frozenset()
         settings(connection, PLANS)
-        types = {"types": texts(totals), "place": f"orchestrator.inbox {self._schema}"}
-        rows(connection, self._statements.lock, types)
-        room = dict(rows(connection, self._statements.room, {**types, "totals": array(totals.values())}))
-        caps = {kind: min(left, request.caps.get(kind, left)) for kind, left in room.items()}
-        return replace(request, caps={**request.caps, **caps}, totals={})
+        place = {"place": f"orchestrator.inbox {self._schema}"}
+        locked = dict(rows(connection, self._statements.lock, {**place, **total_values(totals)}))
+        ours = {kind: totals[kind] for kind, got in locked.items() if got}
+        if ours:
+            caps.update(rows(connection, self._statements.room, total_values(ours)))
+        caps = {kind: min(left, request.caps.get(kind, left)) for kind, left in caps.items()}
+        return replace(request, caps={**request.caps, **caps}, totals={}), frozenset(locked) - frozenset(ours)
 
     def checkpoint(self, connection: Connection, run_id: str) -> bytes | None:
         """See :class:`Store`."""

@@ -98,6 +98,11 @@ def wanted_values(request: ClaimRequest | None) -> dict[str, str | None]:
     return values
 
 
+def total_values(totals: Mapping[str, int]) -> dict[str, str | None]:
+    """Types with their totals."""
+    return {"types": texts(totals), "totals": array(totals.values())}
+
+
 def above(low: str) -> str:
     """What comes after all texts that begin with *low*."""
     return f"{low}\U0010ffff"

@@ -1,6 +1,8 @@
 """``migrate``, and databases that are not as they should be."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,22 @@ def test_tables_that_are_not_there_are_told_with_the_remedy(command, postgres_ur
     assert "are missing, and this release needs version" in error
     assert "migrate" in error
     assert command("migrate", "status", "--url", postgres_url).code == 1
+
+
+@pytest.mark.parametrize("words", READING, ids=" ".join)
+def test_a_file_of_another_program_is_told_by_what_it_holds(command, tmp_path, words, error_of):
+    """A wrong path is seen at once; it is left as it was."""
+    with closing(sqlite3.connect(tmp_path / "music.db")) as connection:
+        for name in ("track", "album", "artist", "genre", "label"):
+            connection.execute(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY AUTOINCREMENT)")
+
+        error = error_of(command(*words, "--url", "sqlite://music.db"), 2)
+
+        tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchone()
+    assert f"the 'inbox' tables in {tmp_path}/music.db are missing, and this release needs version" in error
+    assert "it holds other tables (album, artist, genre and 2 more): if it is the right database" in error
+    assert "`orchestrator migrate [--url" in error
+    assert tables == (5,)
 
 
 def test_a_status_makes_no_file(command, tmp_path):

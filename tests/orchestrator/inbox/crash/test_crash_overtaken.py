@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 
-from orchestrator.inbox import Handlers, Inbox, Poller, State
+from orchestrator.inbox import Handlers, Inbox, Intent, Poller, State
 from orchestrator.inbox.worker import engine
+from tests.orchestrator.inbox.crash.effects import prepare_postgres
 from tests.orchestrator.inbox.crash.laws import Trail, violations
-from tests.orchestrator.inbox.crash.storm import Child, wait_for
+from tests.orchestrator.inbox.crash.storm import Child, postgres_query, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +28,7 @@ def overtaken(place, folder, how, **environment):
     children = [first]
     try:
         wait_for(lambda: first.ready, 20, "the first worker")
-        anyio.run(submit, url, str(folder))
+        anyio.run(submit, url, "storm.gate", str(folder))
         wait_for((folder / "began-1").exists, 20, "the first execution")
         if how == "stopped":
             first.signal(signal.SIGSTOP)
@@ -55,10 +56,10 @@ def ended(query):
     return query("SELECT count(*) FROM workflow_run WHERE status IN ('pending', 'leased')")[0][0] == 0
 
 
-async def submit(url, folder):
-    """One intent that waits for its file."""
+async def submit(url, kind, *payloads):
+    """One intent for each of *payloads*."""
     async with Inbox.open(url, migrate=False) as inbox:
-        await inbox.submit("storm.gate", folder)
+        await inbox.submit_many([Intent(kind, payload) for payload in payloads])
 
 
 @pytest.mark.parametrize("how", ["stopped", "blocked"])
@@ -82,6 +83,39 @@ def test_without_the_fence_the_laws_are_broken(place, tmp_path):
     assert (run.result["worker"], run.result["fence"]) == ("first", 1)
     assert said.endswith("was written under second/2")
     assert "outcome_refused" not in log
+
+
+def test_a_worker_that_is_frozen_while_it_claims_of_a_total_holds_up_its_type_for_seconds_and_nothing_else(
+    postgres_url, tmp_path
+):
+    """The server ends its transaction; what it finds out when it goes on again is a lost connection like any other."""
+    prepare_postgres(postgres_url)
+    query, frozen = postgres_query(postgres_url), tmp_path / "frozen"
+    first = Child(tmp_path, "worker", "first", postgres_url, "first", 20.0, "asyncio", STORM_FREEZE=str(frozen))
+    children = [first]
+    try:
+        anyio.run(submit, postgres_url, "storm.total", *range(5))
+        wait_for(frozen.exists, 20, "the claim of the first worker")
+        second = Child(tmp_path, "worker", "second", postgres_url, "second", 20.0, "trio")
+        children.append(second)
+        anyio.run(submit, postgres_url, "storm.fast", *range(5))
+        wait_for(lambda: ended(query), 20, "the second worker to do everything")
+        first.signal(signal.SIGCONT)
+        wait_for(lambda: b"poll_failed" in first.log.read_bytes(), 20, "word of the first worker")
+        anyio.run(submit, postgres_url, "storm.total", *range(5))
+        second.end()
+        wait_for(lambda: ended(query), 20, "the first worker to do the rest")
+        codes = [child.end() for child in children]
+    finally:
+        for child in children:
+            child.kill()
+
+    trail = Trail(query)
+    assert violations(trail) == []
+    assert codes == [0, 0]
+    assert b"errors {'ConnectionLost': 1}" in first.log.read_bytes()
+    assert b"errors {}" in second.log.read_bytes()
+    assert {run.claims for run in trail.runs.values()} == {1}
 
 
 @pytest.mark.anyio

@@ -1,7 +1,8 @@
 """A worker process of a storm: ``python -m tests.orchestrator.inbox.crash.worker URL NAME LEASE BACKEND``.
 
 It says ``ready``, works until SIGTERM, and logs to stderr. With ``STORM_MUTANT=fence`` its store does not ask for the
-fence: the laws must find that out.
+fence: the laws must find that out. With ``STORM_FREEZE=FILE`` it stops itself between its first claim of
+``storm.total`` and the commit, and makes the file.
 """
 
 import logging
@@ -10,6 +11,7 @@ import re
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -17,8 +19,11 @@ from uuid import uuid4
 import anyio
 
 from longrun.failure.classify import classify
+from orchestrator.contracts import Connection
 from orchestrator.inbox import Handlers, Inbox, Poller
+from orchestrator.inbox.store.port import Store
 from orchestrator.inbox.store.postgres import statements as postgres_statements
+from orchestrator.inbox.store.records import ClaimRequest, Settled, Turn
 from orchestrator.inbox.store.sqlite import store as sqlite_store
 from orchestrator.inbox.worker import engine
 from tests.orchestrator.inbox.crash.effects import INSERT, TOTAL, opened
@@ -180,9 +185,25 @@ def without_fence() -> None:
     sqlite_store._RENEW = sqlite_store._RENEW.replace(fence, "")
 
 
+def freezing(store: Store, mark: Path) -> None:
+    """Have the process stop in the middle of a transaction, once; *mark* says that it did."""
+    turn = store.turn
+
+    def frozen(connection: Connection, outcomes: Sequence[Settled], request: ClaimRequest | None) -> Turn:
+        found = turn(connection, outcomes, request)
+        if not mark.exists() and any(run.type == "storm.total" for run in found.claimed):
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return found
+
+    store.turn = frozen
+
+
 async def main(url: str, name: str, lease: float) -> None:
     """Work until SIGTERM."""
     async with opened(url) as inbox:
+        if "STORM_FREEZE" in os.environ:
+            freezing(inbox.store, Path(os.environ["STORM_FREEZE"]))
         handlers = Work(inbox, lease).handlers()
         poller = Poller(
             inbox, handlers, classify=verdict, worker_id=name, lease=lease, poll_interval=0.5, concurrency=6, drain=2.0

@@ -1,11 +1,15 @@
 """The worker on a real PostgreSQL server: what it hears, and what it shares with others."""
 
+from contextlib import AsyncExitStack
+
 import anyio
 import anyio.lowlevel
+import psycopg
 import pytest
 
 from orchestrator.contracts import ServicePressure
 from orchestrator.inbox import Handlers, Inbox, Intent, Poller, State
+from orchestrator.inbox.store.records import ClaimRequest
 from tests.loops import LOOPS
 
 pytestmark = pytest.mark.anyio
@@ -86,6 +90,73 @@ async def test_workers_of_several_pools_stay_within_a_total_and_do_everything(po
 
     assert sorted(done) == list(range(40))
     assert most == 2
+
+
+async def test_eight_workers_on_one_total_take_all_its_places_and_leave_none_waiting(postgres_url):
+    """Each is left out now and then because another one claims; none of them waits for its next look by the clock."""
+    at_work, most, done = set(), 0, anyio.Event()
+    all_at_work = anyio.Event()
+    finished = 0
+
+    async def work(run):
+        nonlocal most, all_at_work, finished
+        gate = all_at_work
+        at_work.add(run.id)
+        most = max(most, len(at_work))
+        if len(at_work) == 8:
+            gate.set()
+        await gate.wait()  # nobody ends before all places are taken
+        at_work.discard(run.id)
+        if not at_work:
+            all_at_work = anyio.Event()
+        finished += 1
+        if finished == 80:
+            done.set()
+
+    async with AsyncExitStack() as stack:
+        inboxes = [await stack.enter_async_context(Inbox.open(postgres_url)) for _ in range(8)]
+        pollers = [
+            Poller(each, Handlers().add("mail.v1", work, total=8, concurrency=1), poll_interval=1000)
+            for each in inboxes
+        ]
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as tg:
+                for poller in pollers:
+                    tg.start_soon(poller.run)
+                await inboxes[0].submit_many([Intent("mail.v1", number) for number in range(80)])
+                await done.wait()
+                for poller in pollers:
+                    poller.stop()
+
+    assert most == 8
+
+
+async def test_what_a_frozen_worker_claims_of_is_claimed_as_soon_as_it_is_gone(postgres_url):
+    """Until then everything else goes on."""
+    done = {"mail.v1": anyio.Event(), "other.v1": anyio.Event()}
+
+    async def work(run):
+        done[run.type].set()
+
+    handlers = Handlers().add("mail.v1", work, total=2).add("other.v1", work, total=2)
+    async with Inbox.open(postgres_url) as inbox:
+        await inbox.submit_many([Intent("mail.v1", 1), Intent("mail.v1", 2)])
+        poller = Poller(inbox, handlers, poll_interval=1000)
+        with anyio.fail_after(20), psycopg.connect(postgres_url) as frozen:
+            inbox.store.claim(frozen, ClaimRequest("frozen", ["mail.v1"], 1, 30.0, totals={"mail.v1": 2}))
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(poller.run)
+                await inbox.submit("other.v1", 1)
+                await done["other.v1"].wait()
+                looks = poller.statistics.cycles
+                while poller.statistics.cycles < looks + 3:
+                    await anyio.lowlevel.checkpoint()
+                assert not done["mail.v1"].is_set()
+                frozen.close()
+                await done["mail.v1"].wait()
+                poller.stop()
+
+    assert poller.statistics.errors == {}
 
 
 async def test_a_checkpoint_of_a_run_is_kept_in_the_database(postgres_url):

@@ -7,7 +7,7 @@ import pytest
 from psycopg import sql
 
 from orchestrator.inbox.store.postgres.statements import PLANS, Shape
-from orchestrator.inbox.store.postgres.values import new_values, settled_values, wanted_values
+from orchestrator.inbox.store.postgres.values import new_values, settled_values, total_values, wanted_values
 from orchestrator.inbox.store.records import ClaimRequest, Failed, Settled, Succeeded
 from tests.orchestrator.inbox.conftest import new
 
@@ -26,10 +26,9 @@ def nodes(plan):
         yield from nodes(child)
 
 
-def explained(connection, store, shape, values):
-    """What a claim does with the generic plan that this session keeps for it; its changes are undone."""
+def explained(connection, statement, values):
+    """What *statement* does with the generic plan that this session keeps for it; its changes are undone."""
     connection.prepare_threshold = None  # or psycopg would forget the statement when its work is undone
-    statement = store._statements.turn("nothing", shape)
     names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement)))
     numbered = re.sub(r"%\((\w+)\)s", lambda found: f"${names.index(found[1]) + 1}", statement).replace("%%", "%")
     given = ", ".join(sql.Literal(values[name]).as_string(connection) for name in names)
@@ -62,7 +61,7 @@ def test_a_claim_costs_the_same_however_long_the_backlog(connection, store, shap
         if analyzed:
             connection.execute("ANALYZE workflow.workflow_run")
 
-        plan = explained(connection, store, shape, wanted(*types))
+        plan = explained(connection, store._statements.turn("nothing", shape), wanted(*types))
 
         found = list(nodes(plan))
         scans = [node for node in found if node.get("Relation Name") == "workflow_run" and "Scan" in node["Node Type"]]
@@ -80,15 +79,35 @@ def test_a_claim_costs_the_same_however_long_the_backlog(connection, store, shap
 def test_a_claim_does_not_walk_over_the_future_nor_over_the_types_of_others(connection, store):
     """However many and however urgent those are."""
     connection.execute(BACKLOG, [500])
-    before = explained(connection, store, Shape(False, False, False), wanted("mail1.v1", limit=50))
+    claim = store._statements.turn("nothing", Shape(False, False, False))
+    before = explained(connection, claim, wanted("mail1.v1", limit=50))
     connection.execute(
         "INSERT INTO workflow.workflow_run (type, payload, priority, run_at) SELECT t, '{}', -9, now() + d::interval "
         "FROM generate_series(1, 20000), (VALUES ('mail1.v1', '1 day'), ('other.v1', '-1 day')) AS v(t, d)"
     )
-    after = explained(connection, store, Shape(False, False, False), wanted("mail1.v1", limit=50))
+    after = explained(connection, claim, wanted("mail1.v1", limit=50))
 
     blocks = [plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] for plan in (before, after)]
     assert blocks[1] <= 1.5 * blocks[0]
+
+
+def test_to_count_a_total_costs_the_same_however_long_the_backlog(connect, store):
+    """One run of each type is looked for, and those that are leased are counted, up to the total."""
+    totals = {"mail0.v1": 5, "mail1.v1": 5, "none.v1": 5}
+    connection, worker = connect(), connect()
+    costs = []
+    for size in (0, 1_000, 99_000):
+        connection.execute(BACKLOG, [size])
+        with worker.transaction():
+            store.claim(worker, ClaimRequest("w1", [*totals], 1, 30.0, totals=totals))
+        plan = explained(connection, store._statements.lock, {"place": "here", **total_values(totals)})
+        scans = [node for node in nodes(plan) if "Index Name" in node]
+        assert {node["Index Name"] for node in scans} == {"orchestrator_run_age", "orchestrator_run_lease"}
+        assert max(node["Actual Rows"] for node in scans) <= 5
+        assert plan["Actual Rows"] == (2 if size else 0)
+        costs.append(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+    assert max(costs) <= 1.5 * costs[1]
 
 
 def drained(connection, store, batch=250):

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.inbox.errors import InboxError
+from orchestrator.inbox.machine import State
 from orchestrator.inbox.store.postgres.connection import rows, texts
 from orchestrator.inbox.store.records import ClaimRequest, Failed, Settled, Succeeded
 from tests.orchestrator.inbox.conftest import IDS, new
@@ -118,6 +120,76 @@ def test_heartbeats_and_outcomes_that_meet_do_not_wait_for_each_other_in_a_circl
             renewal, lost = (each.result() for each in (pool.submit(renew), pool.submit(settle)))
         assert lost == frozenset()
         assert renewal.lost <= {*holds}
+
+
+def of_totals(worker, limit=9, **totals):
+    """A claim of the types ``a.v1``, ``b.v1`` and so on with their totals."""
+    totals = {f"{name}.v1": total for name, total in totals.items()}
+    return ClaimRequest(worker, list(totals), limit, 30.0, totals=totals)
+
+
+@pytest.fixture
+def impatient(connect):
+    """A connection on which nothing may wait for another one."""
+    return connect(options="-c statement_timeout=2s")
+
+
+def test_a_type_that_a_frozen_worker_is_counting_is_left_out_and_everything_else_is_done(connect, store, impatient):
+    """Its claim is not committed. Outcomes are kept, other types claimed, and it is told what was left out."""
+    frozen = connect()
+    store.insert(frozen, [new(kind) for kind in ("a.v1", "b.v1", "c.v1") for _ in range(4)])
+    with impatient.transaction():
+        (held,) = store.claim(impatient, of_totals("w2", 1, c=1))
+
+    with frozen.transaction():
+        store.turn(frozen, (), of_totals("w1", 1, a=3))
+        with impatient.transaction():
+            outcomes = [Settled(held.hold, Succeeded("1"))]
+            turn = store.turn(impatient, outcomes, of_totals("w2", a=3, b=2, c=1))
+    with impatient.transaction():
+        later = store.turn(impatient, (), of_totals("w2", a=3, b=2, c=1))
+
+    assert Counter(run.type for run in turn.claimed) == {"b.v1": 2, "c.v1": 1}
+    assert (turn.lost, turn.contended) == (frozenset(), {"a.v1"})
+    assert store.get(impatient, held.hold.run_id).state is State.SUCCEEDED
+    assert Counter(run.type for run in later.claimed) == {"a.v1": 2}
+    assert later.contended == frozenset()
+
+
+def test_a_type_of_which_nothing_is_to_be_had_keeps_nobody_off_it(connect, store, impatient):
+    """With nothing due, or with its total full, there is nothing to count, and nobody need look again."""
+    frozen = connect()
+    store.insert(frozen, [new("full.v1") for _ in range(3)])
+    with frozen.transaction():
+        store.claim(frozen, of_totals("w1", full=1))
+
+    with frozen.transaction():
+        idle = store.turn(frozen, (), of_totals("w1", none=1, full=1))
+        store.insert(impatient, [new("none.v1")])
+        with impatient.transaction():
+            turn = store.turn(impatient, (), of_totals("w2", none=1, full=1))
+
+    assert (list(idle.claimed), idle.contended) == ([], frozenset())
+    assert ([run.type for run in turn.claimed], turn.contended) == (["none.v1"], frozenset())
+
+
+@pytest.mark.parametrize(("theirs", "within"), [("0", "5s"), ("1min", "5s"), ("2s", "2s"), ("700ms", "700ms")])
+def test_who_counts_may_be_idle_in_its_transaction_for_seconds_only(connect, store, theirs, within):
+    """The server ends a worker that is frozen there, and with it what keeps the others from the type."""
+    name = "idle_in_transaction_session_timeout"
+    connection = connect(options=f"-c {name}={theirs}")
+    store.insert(connection, [new("a.v1")])
+
+    def setting():
+        return connection.execute(f"SHOW {name}").fetchone()[0]
+
+    with connection.transaction():
+        store.claim(connection, of_totals("w1", none=3))
+        without = setting()
+        store.claim(connection, of_totals("w1", a=3))
+        counting = setting()
+
+    assert (without, counting, setting()) == (theirs, within, theirs)
 
 
 @pytest.mark.parametrize("zone", ["America/Los_Angeles", "Asia/Tokyo"])
