@@ -1,6 +1,6 @@
 """Our inbox, by its public interface alone."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count as counter
 
@@ -43,11 +43,13 @@ class Longrun:
             await go()
             await poller.run()
 
-    def poller(self, inbox: Inbox, tally: Tally) -> Poller:
-        """One whose handlers hit *tally*."""
+    def poller(self, inbox: Inbox, tally: Tally, told: Callable[[], None] | None = None) -> Poller:
+        """One whose handlers hit *tally*, and call *told*."""
 
         async def noop(_: IntentRun) -> None:
             tally.hit()
+            if told is not None:
+                told()
 
         handlers = Handlers()
         for kind in {_kind(tenant, self._types) for tenant in range(self._tenants)}:
