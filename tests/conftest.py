@@ -1,5 +1,6 @@
 """What all tests share: both backends, seeded and bounded property tests, and temporary files in memory."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -61,6 +62,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         server = "postgres" in where or {"postgres_url", "postgres_server"} & set(getattr(item, "fixturenames", ()))
         if server or (where.startswith(_SLOW) and not any(part in where for part in _QUICK)):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector the tests themselves: half a million objects, a quarter of a second for a full collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=["asyncio", "trio"])
