@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers
 
+# Images of containers like to forbid bytecode; each process of a run, and a suite starts hundreds, would compile anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test quick check bench clean
 
 run: $(READY) ## the reference application on its sandbox: no network, no token

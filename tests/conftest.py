@@ -1,6 +1,10 @@
-"""What all tests share: both backends, and seeded, bounded property tests."""
+"""What all tests share: both backends, seeded and bounded property tests, and temporary files in memory."""
 
+import gc
 import os
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,6 +20,23 @@ settings.register_profile(
     "thorough", max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def _keep_temporary_files_in_memory() -> None:
+    """Folders of tests and databases are made and synced thousands of times, and none is wanted after the run.
+
+    ``$TMPDIR`` is the place when it is set, and the usual one where shared memory is small or runs no programs.
+    """
+    memory = Path("/dev/shm")
+    if sys.platform != "linux" or "TMPDIR" in os.environ or not os.access(memory, os.W_OK | os.X_OK):
+        return
+    there = os.statvfs(memory)
+    if there.f_bavail * there.f_frsize >= 2 << 30 and not there.f_flag & os.ST_NOEXEC:
+        os.environ["TMPDIR"] = str(memory)
+        tempfile.tempdir = None  # it is asked for again
+
+
+_keep_temporary_files_in_memory()
 
 
 #: Folders whose tests mostly talk to a server, or to files through threads.
@@ -41,6 +62,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         server = "postgres" in where or {"postgres_url", "postgres_server"} & set(getattr(item, "fixturenames", ()))
         if server or (where.startswith(_SLOW) and not any(part in where for part in _QUICK)):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector the tests themselves: half a million objects, a quarter of a second for a full collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -31,6 +31,12 @@ _FOLDER = pytest.StashKey[Path]()
 _LOCK = pytest.StashKey[int]()
 _IN_WORKER = "postgres_folder"
 
+#: The server's own wait for the end of a session, pg_terminate_backend(pid, timeout), looks only every 100 ms.
+_END = """
+SELECT pg_terminate_backend(pid), pg_sleep(0.001) FROM pg_stat_activity
+WHERE datname = %s AND backend_type = 'client backend'
+"""
+
 _EMPTY = """
 DO $$
 DECLARE name text;
@@ -105,11 +111,8 @@ def postgres_url(_postgres: "psycopg.Connection", _postgres_database: str) -> It
         yield _postgres_database
     finally:
         name = urlsplit(_postgres_database).path[1:]
-        _postgres.execute(
-            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
-            "WHERE datname = %s AND backend_type = 'client backend'",
-            (name,),
-        )
+        while _postgres.execute(_END, (name,)).rowcount:
+            pass  # until they have gone, for the next test counts its own
         _postgres.execute(f'ALTER DATABASE "{name}" RESET ALL')
         with psycopg.connect(_postgres_database, autocommit=True) as connection:
             connection.execute(_EMPTY)

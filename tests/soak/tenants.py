@@ -84,7 +84,7 @@ def preflight(module: str, check: Callable[[str], Awaitable[None]]) -> Preflight
     return PreflightSpec("reach" if module == "shops" else "connect", check)
 
 
-def workers(module: str, scale: float, limit: int, work: Callable[[str], Any]) -> list[WorkerSpec[str]]:
+def workers(module: str, scale: float, pace: float, limit: int, work: Callable[[str], Any]) -> list[WorkerSpec[str]]:
     """The ten workers of a tenant of *module*: with time limits, critics, a shared gate, a limit, both timings."""
     s = scale
     terms: dict[str, dict[str, Any]] = {
@@ -100,7 +100,9 @@ def workers(module: str, scale: float, limit: int, work: Callable[[str], Any]) -
         "tidy": {},
     }
     return [
-        WorkerSpec(resource_of(module, resource), interval * s, work(resource_of(module, resource)), **terms[resource])
+        WorkerSpec(
+            resource_of(module, resource), interval * s * pace, work(resource_of(module, resource)), **terms[resource]
+        )
         for resource, interval in zip(RESOURCES, INTERVALS[module], strict=True)
     ]
 

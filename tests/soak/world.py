@@ -36,14 +36,16 @@ TROUBLES = ((20, "refused"), (10, "wait"), (5, "odd"), (3, "hung"), (1, "stubbor
 class World:
     """*size* tenants with ten workers each; *seed* decides everything that happens.
 
-    *grain*: seconds by which an order may reach a unit later than the test knows of it. *slack*: seconds that may pass
-    before a unit that is well runs again, on top of its interval: a quarantine at its longest, or two failures of no
-    known kind in a row with an attempt that hangs between them.
+    An interval is *pace* times what :data:`INTERVALS` says. *grain*: seconds by which an order may reach a unit later
+    than the test knows of it. *slack*: seconds that may pass before a unit that is well runs again, on top of its
+    interval: a quarantine at its longest, or two failures of no known kind in a row with an attempt that hangs between
+    them.
     """
 
     size: int
     seed: int
     scale: float = 1.0
+    pace: float = 1.0
     grain: float = 0.0
     slack: float = 900.0
     faults: list[str] = field(default_factory=list)
@@ -77,12 +79,16 @@ class World:
         limit = max(1, self.size // 20)
         self.modules = {
             name: Tenants(
-                name, who, preflight(name, self.check), workers(name, self.scale, limit, self.work), self.resolve
+                name,
+                who,
+                preflight(name, self.check),
+                workers(name, self.scale, self.pace, limit, self.work),
+                self.resolve,
             )
             for name, who in (("shops", present), ("express", express))
         }
         self.interval = {
-            f"worker:{resource_of(module, resource)}": interval * self.scale
+            f"worker:{resource_of(module, resource)}": interval * self.scale * self.pace
             for module, intervals in INTERVALS.items()
             for resource, interval in zip(RESOURCES, intervals, strict=True)
         }

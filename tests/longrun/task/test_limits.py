@@ -335,7 +335,7 @@ async def test_five_thousand_parked_units_leave_a_thousand_slots_and_their_limit
         3700,
         *[Task.once(f"parked-{n}", parked, limits=[tenants[n % 50]]) for n in range(5000)],
         *[
-            Task.every(f"{n}", 900, healthy(f"{n}", f"{n % 50}"), limits=[tenants[n % 50]], delay=10)
+            Task.every(f"{n}", 1800, healthy(f"{n}", f"{n % 50}"), limits=[tenants[n % 50]], delay=10)
             for n in range(5000)
         ],
         baseline=Baseline(node=Policy(constant(3600))),
@@ -344,7 +344,7 @@ async def test_five_thousand_parked_units_leave_a_thousand_slots_and_their_limit
 
     assert parked.calls == 10_000
     assert len(starts) == 5000
-    assert all(times == [10, 910, 1810, 2710, 3610] for times in starts.values())
+    assert all(times == [10, 1810, 3610] for times in starts.values())
     assert max(floor.most.values()) <= 20
     assert {limit.used for limit in tenants} == {0}
 

@@ -20,8 +20,9 @@ TENANTS = ("a", "b", "c", "keeper")
 SPECS = ("poll", "scan")
 INTERVAL = {"poll": 10, "scan": 25}
 
-#: When everything has to be well again: the longest wait in quarantine, or of a retry, is 330 s.
-END = 2200
+#: When the story begins, and how long after its end everything has to be well again: the longest wait in quarantine, or
+#: of a retry, is 330 s.
+BEGIN, HEALED = 30, 450
 
 SELECTORS = st.one_of(
     st.builds("worker:{}:{}".format, st.sampled_from([*SPECS, "*"]), st.sampled_from([*TENANTS, "*"])),
@@ -186,6 +187,8 @@ def test_units_obey_and_none_is_lost_whatever_happens(lab, backend, steps, slots
     """No two runs of a unit overlap, no run of a removed tenant or of a paused worker starts, and when all is well
     again, everybody that is in runs."""
 
+    end = BEGIN + sum(wait for _, wait in steps) + HEALED
+
     async def story() -> World:
         world = World(lab.Feed())
         shops = lab.Shops(
@@ -198,7 +201,7 @@ def test_units_obey_and_none_is_lost_whatever_happens(lab, backend, steps, slots
         scheduler = world.scheduler = lab.scheduler(shops, max_running=slots, max_running_per_tenant=per_tenant)
 
         async def script() -> None:
-            await anyio.sleep(30)
+            await anyio.sleep(BEGIN)
             for (action, whom), wait in steps:
                 world.change(action, whom)
                 await anyio.sleep(wait)
@@ -207,7 +210,7 @@ def test_units_obey_and_none_is_lost_whatever_happens(lab, backend, steps, slots
             for order in ("resume", "kill"):
                 world.order(order, "worker:*")
 
-        outcome = await lab.run_for(END, scheduler, script)
+        outcome = await lab.run_for(end, scheduler, script)
         if outcome.exit_code:
             world.faults.append(f"the service ended with {outcome}")
         world.statistics = scheduler.controls.statistics()
@@ -217,7 +220,7 @@ def test_units_obey_and_none_is_lost_whatever_happens(lab, backend, steps, slots
 
     assert world.faults == []
     assert not +world.running
-    alive = {unit for unit, at in world.last_run.items() if at > END - 2 * INTERVAL["scan"] and unit[0] != "check"}
+    alive = {unit for unit, at in world.last_run.items() if at > end - 2 * INTERVAL["scan"] and unit[0] != "check"}
     assert alive == {(spec, tenant) for spec in SPECS for tenant in world.present}
     counted = world.statistics
     assert counted.attempts == counted.succeeded + counted.failed + counted.cancelled

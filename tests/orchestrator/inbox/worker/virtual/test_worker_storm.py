@@ -114,6 +114,7 @@ async def test_every_intent_ends_once_and_no_limit_is_ever_passed(inbox, databas
                 ledger.handlers(f"{name}{life}"),
                 worker_id=f"{name}{life}",
                 concurrency=SLOTS,
+                poll_interval=random.choice([5.0, 30.0]),
                 drain=random.choice([0.01, 5]),
                 random=random.random,
             )
