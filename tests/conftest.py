@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.postgres"]  # the fixtures postgres_url and postgres_server
 
+gc.disable()  # until the tests are collected, see pytest_collection_finish: what is made of them is there to stay
+
 settings.register_profile("loop", max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("quick", max_examples=50, deadline=None)
 settings.register_profile(
@@ -68,6 +70,7 @@ def pytest_collection_finish() -> None:
     """Spare the collector the tests themselves: half a million objects, a quarter of a second for a full collection."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(params=["asyncio", "trio"])
