@@ -53,17 +53,20 @@ _SLOW = tuple(
         "orchestrator/cli/inbox",
     )
 )
+#: Folders with the longest tests of all. They come first, so that nobody waits for one of them at the end of a run.
+_LONGEST = ("tests/soak", "tests/typing", "tests/acceptance")
 #: What stays in the quick loop of these folders.
 _QUICK = ("inbox/worker", "test_inbox_machine", "test_inbox_values", "test_inbox_payloads")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The quick loop leaves everything that needs a server to the whole suite."""
+    """The quick loop leaves everything that needs a server to the whole suite; the longest tests come first."""
     for item in items:
         where = item.nodeid
         server = "postgres" in where or {"postgres_url", "postgres_server"} & set(getattr(item, "fixturenames", ()))
         if server or (where.startswith(_SLOW) and not any(part in where for part in _QUICK)):
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
 
 
 def pytest_collection_finish() -> None:
