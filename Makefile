@@ -13,8 +13,9 @@ unexport PYTHONDONTWRITEBYTECODE
 run: $(READY) ## the reference application on its sandbox: no network, no token
 	@exec $(BIN)/python -m orchestrator run
 
+# More workers than the two cores of a small machine: a third of what the tests take is waiting for processes and servers.
 test: $(READY) ## the whole suite
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 quick: $(READY) ## the quick loop: few examples for each law, nothing slow
 	HYPOTHESIS_PROFILE=loop $(BIN)/python -m pytest -n 4 --dist worksteal -m "not slow"

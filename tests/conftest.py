@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.postgres"]  # the fixtures postgres_url and postgres_server
 
+gc.disable()  # until the tests are collected, see pytest_collection_finish: what is made of them is there to stay
+
 settings.register_profile("loop", max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("quick", max_examples=50, deadline=None)
 settings.register_profile(
@@ -51,23 +53,27 @@ _SLOW = tuple(
         "orchestrator/cli/inbox",
     )
 )
+#: Folders with the longest tests of all. They come first, so that nobody waits for one of them at the end of a run.
+_LONGEST = ("tests/soak", "tests/typing", "tests/acceptance")
 #: What stays in the quick loop of these folders.
 _QUICK = ("inbox/worker", "test_inbox_machine", "test_inbox_values", "test_inbox_payloads")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The quick loop leaves everything that needs a server to the whole suite."""
+    """The quick loop leaves everything that needs a server to the whole suite; the longest tests come first."""
     for item in items:
         where = item.nodeid
         server = "postgres" in where or {"postgres_url", "postgres_server"} & set(getattr(item, "fixturenames", ()))
         if server or (where.startswith(_SLOW) and not any(part in where for part in _QUICK)):
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
 
 
 def pytest_collection_finish() -> None:
     """Spare the collector the tests themselves: half a million objects, a quarter of a second for a full collection."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(params=["asyncio", "trio"])

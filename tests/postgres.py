@@ -17,7 +17,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -118,15 +118,26 @@ def postgres_url(_postgres: "psycopg.Connection", _postgres_database: str) -> It
             connection.execute(_EMPTY)
 
 
+@pytest.fixture(scope="session")
+def _never_started(pytestconfig: pytest.Config) -> Path:
+    """The data of a server; made once for a test process, for initdb takes a second of CPU."""
+    folder = pytestconfig.stash[_FOLDER] / f"never-started-{os.getpid()}"
+    folder.mkdir()
+    try:
+        return servers.PostgresServer(folder).data
+    except servers.NoServer as error:
+        _without_server(str(error))
+
+
 @pytest.fixture
-def postgres_server() -> Iterator[Callable[..., servers.PostgresServer]]:
+def postgres_server(_never_started: Path) -> Iterator[Callable[..., servers.PostgresServer]]:
     """Makes and starts servers of the test's own, with the arguments of :class:`PostgresServer`."""
     made: list[servers.PostgresServer] = []
 
     def make(**options: object) -> servers.PostgresServer:
         folder = servers.new_folder()
         try:
-            server = servers.PostgresServer(folder, **options)  # type: ignore[arg-type] # passed on as they are
+            server = servers.PostgresServer(folder, like=_never_started, **options)  # type: ignore[arg-type] # as they are
             server.start()
         except servers.NoServer as error:
             shutil.rmtree(folder, ignore_errors=True)
@@ -156,7 +167,7 @@ def _url_of_the_run(folder: Path) -> str:
         return f"postgresql://postgres@127.0.0.1:{known.read_text()}/postgres"
 
 
-def _without_server(why: str) -> None:
+def _without_server(why: str) -> NoReturn:
     if os.environ.get("CI", "").lower() in ("true", "1"):
         pytest.fail(f"no PostgreSQL, and CI may not go without: {why}")
     pytest.skip(f"NOT TESTED ON POSTGRESQL: {why}")

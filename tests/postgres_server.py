@@ -38,11 +38,18 @@ class NoServer(Exception):
 class PostgresServer:
     """One server on loopback and on a socket in its *folder*; its superuser is ``postgres``, with no password.
 
-    *fast* leaves out every sync. *settings* are added to those of the server, *hba* lines stand before its own.
+    *fast* leaves out every sync. *settings* are added to those of the server, *hba* lines stand before its own. *like*
+    are the data of a server that was made and never started: they are copied, which is quicker than making others.
     """
 
     def __init__(
-        self, folder: Path, *, fast: bool = True, settings: Mapping[str, str] | None = None, hba: str = ""
+        self,
+        folder: Path,
+        *,
+        fast: bool = True,
+        settings: Mapping[str, str] | None = None,
+        hba: str = "",
+        like: Path | None = None,
     ) -> None:
         self.folder = folder
         self.data = folder / "data"
@@ -53,7 +60,11 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         if self._account is not None:
             os.chown(folder, self._account.pw_uid, self._account.pw_gid)
-        self._run("initdb", "-D", self.data, "-U", "postgres", "--auth=trust", "-E", "UTF8", "--no-locale", "--no-sync")
+        if like is None:
+            options = ("--auth=trust", "-E", "UTF8", "--no-locale", "--no-sync")
+            self._run("initdb", "-D", self.data, "-U", "postgres", *options)
+        else:
+            subprocess.run(["cp", "-a", like, self.data], check=True)
         own = self.data / "pg_hba.conf"
         own.write_text(hba + own.read_text())
 

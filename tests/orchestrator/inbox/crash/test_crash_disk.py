@@ -132,7 +132,7 @@ async def test_a_submit_is_refused_with_one_clear_error_and_nothing_is_stored(op
 async def test_outcomes_are_kept_while_nothing_can_be_written_and_stored_when_it_can(opened, caplog):
     """For many leases; each handler works once, the poller goes on by itself, and what comes later is done."""
     caplog.set_level(logging.WARNING)
-    work_done, goes_on = [], anyio.Event()
+    work_done, goes_on, is_late = [], anyio.Event(), anyio.Event()
     began = anyio.Semaphore(0)
 
     async def work(run):
@@ -140,6 +140,8 @@ async def test_outcomes_are_kept_while_nothing_can_be_written_and_stored_when_it
         if isinstance(run.payload, int):
             began.release()
             await goes_on.wait()
+        else:
+            is_late.set()
         return LARGE
 
     async with opened() as (inbox, trouble):
@@ -156,6 +158,7 @@ async def test_outcomes_are_kept_while_nothing_can_be_written_and_stored_when_it
                     await anyio.sleep(0.01)
                 await trouble.end()
                 late = await inbox.submit("disk.v1", "late")
+                await is_late.wait()
                 while (await inbox.get(late)).state is not State.SUCCEEDED:
                     pass
                 poller.stop()
