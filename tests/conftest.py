@@ -70,9 +70,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Spare the collector the tests themselves: half a million objects, a quarter of a second for a full collection."""
+    """Spare the collector the tests themselves: half a million objects, a quarter of a second for a full collection.
+
+    And look less often than after each 700 objects: ten thousand calls at once took as long to look through as to make.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(5_000)
     gc.enable()
 
 

@@ -206,7 +206,8 @@ class World:
         self.done[kind] += 1
         match kind:
             case "leave" if len(self.absent) < self.size // 8:
-                self.leave(self.rng.choice(list(self.present)))
+                at_work = sorted({name.rpartition(":")[2] for name in self.running} & self.present.keys())
+                self.leave(self.rng.choice(at_work or list(self.present)))
             case "come" if self.absent:
                 self.come(self.rng.choice(list(self.absent)))
             case "break" if len(self.broken) < max(1, self.size // 50):
