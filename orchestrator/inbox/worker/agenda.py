@@ -91,9 +91,8 @@ class Agenda:
         limit = self._limit(now, under_way) if open_ else 0
         if now >= self._sweep_at and self._is_late(now):
             self._sweep_at = now + LATE
-        # A database that takes long over one of them is not asked for another one beside it.
-        sweep = open_ and now >= self._sweep_at and not any(work.sweep for work in under_way)
-        promote = open_ and now >= self._promote_at and not any(work.promote for work in under_way)
+        sweep = open_ and now >= self._next_sweep(under_way)
+        promote = open_ and now >= self._next_promotion(under_way)
         if beside and not sweep and not promote and max(len(ended), limit) < BESIDE:
             return None
         request = self._request(now, limit) if limit else None
@@ -118,10 +117,7 @@ class Agenda:
             return settles
         if len(under_way) >= self._most:
             return math.inf
-        rounds = min(
-            math.inf if any(work.sweep for work in under_way) else self._sweep_at,
-            math.inf if any(work.promote for work in under_way) else self._promote_at,
-        )
+        rounds = min(self._next_sweep(under_way), self._next_promotion(under_way))
         if self._executions.free > 0 and not under_way:
             rounds = (
                 -math.inf
@@ -129,6 +125,17 @@ class Agenda:
                 else min(rounds, self._poll_at, self._limits.next_at(now) if self._limits else math.inf)
             )
         return min(max(rounds, self._backoff.claim_from), settles)
+
+    # A database that takes long over one of them is not asked for another one beside it. And who is to end when nothing
+    # is left would never see that, if there was always one of them under way.
+
+    def _next_sweep(self, under_way: Collection[Round]) -> float:
+        waits = any(self._until_idle or work.sweep for work in under_way)
+        return math.inf if waits else self._sweep_at
+
+    def _next_promotion(self, under_way: Collection[Round]) -> float:
+        waits = any(self._until_idle or work.promote for work in under_way)
+        return math.inf if waits else self._promote_at
 
     def _limit(self, now: float, under_way: Collection[Round]) -> int:
         """How many runs to claim; beside another claim only from what is known to be a backlog."""

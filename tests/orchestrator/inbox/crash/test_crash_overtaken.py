@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from orchestrator.inbox import Handlers, Inbox, Intent, Poller, State
-from orchestrator.inbox.worker import engine
+from orchestrator.inbox.worker import agenda
 from tests.orchestrator.inbox.crash.effects import prepare_postgres
 from tests.orchestrator.inbox.crash.laws import Trail, violations
 from tests.orchestrator.inbox.crash.storm import Child, postgres_query, wait_for
@@ -204,7 +204,7 @@ async def test_a_wall_clock_that_jumps_ahead_gives_a_run_to_another_worker_and_o
 @pytest.mark.anyio
 async def test_a_worker_that_takes_its_own_run_again_after_a_jump_stops_what_it_had_begun(tmp_path, monkeypatch):
     """It sweeps by the wall clock like anybody else; only the handler whose outcome counts goes on then."""
-    monkeypatch.setattr(engine, "SWEEP_INTERVAL", 0.05)
+    monkeypatch.setattr(agenda, "SWEEP_INTERVAL", 0.05)
     wall = datetime(2026, 3, 1, 12, tzinfo=UTC)
     stopped = []
 
@@ -236,7 +236,7 @@ async def test_a_worker_that_takes_its_own_run_again_after_a_jump_stops_what_it_
 @pytest.mark.anyio
 async def test_an_outcome_counts_that_comes_after_its_lease_when_nobody_has_taken_over(tmp_path, monkeypatch):
     """The event loop was blocked for longer; the worker's own sweep comes after its outcomes."""
-    monkeypatch.setattr(engine, "SWEEP_INTERVAL", 0.05)
+    monkeypatch.setattr(agenda, "SWEEP_INTERVAL", 0.05)
     calls = []
 
     async def work(run):

@@ -25,7 +25,7 @@ from orchestrator.inbox.store.port import Store
 from orchestrator.inbox.store.postgres import statements as postgres_statements
 from orchestrator.inbox.store.records import ClaimRequest, Settled, Turn
 from orchestrator.inbox.store.sqlite import store as sqlite_store
-from orchestrator.inbox.worker import engine
+from orchestrator.inbox.worker import agenda
 from tests.orchestrator.inbox.crash.effects import INSERT, TOTAL, opened
 
 logger = logging.getLogger("storm")
@@ -227,6 +227,6 @@ if __name__ == "__main__":
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     if os.environ.get("STORM_MUTANT") == "fence":
         without_fence()
-    engine.SWEEP_INTERVAL = 0.5
+    agenda.SWEEP_INTERVAL = 0.5
     where, who, seconds, backend = sys.argv[1:]
     anyio.run(main, where, who, float(seconds), backend=backend)

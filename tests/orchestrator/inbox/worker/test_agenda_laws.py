@@ -74,7 +74,7 @@ class AgendaMachine(RuleBasedStateMachine):
         self.looked = self.now
         self.wakes = 0
         self.until_idle = until_idle
-        self.woken_at = -math.inf
+        self.woken_at = self.promoted = -math.inf
         self.made = 0
         self.ask()
 
@@ -187,7 +187,7 @@ class AgendaMachine(RuleBasedStateMachine):
             self.finish(done, 1.0, 0, None, contended=False)
             self.ask()
 
-    def finish(self, done, share, expired, next_in, *, contended):
+    def finish(self, done, share, expired, next_in, *, contended):  # noqa: C901 - one law after another
         """*done* is committed, and has brought this."""
         began, wakes = self.rounds.pop(done)
         claimed = []
@@ -226,7 +226,9 @@ class AgendaMachine(RuleBasedStateMachine):
             if not self.rounds and self.executions.free > 0 and not self.agenda.hungry:
                 until = self.agenda.next_at(self.now, self.rounds, closing=False)
                 assert until <= self.now + 1.5 * CONTENDED_AGAIN[1]
-        if self.woken_at > began and not self.rounds and self.executions.free <= 0:
+        if done.promote:
+            self.promoted = max(self.promoted, began)
+        if done.promote and self.woken_at > self.promoted and not self.rounds and self.executions.free <= 0:
             until = self.agenda.next_at(self.now, self.rounds, closing=False)
             assert until <= max(self.now, self.woken_at + PROMOTE_SOON), "what came meanwhile, for later, is not seen"
         if expired and (done.promote or done.sweep):

@@ -400,7 +400,7 @@ async def test_the_heartbeat_is_automatic(inbox, clock):
     run_id = await inbox.submit("mail.v1", 1)
 
     with anyio.fail_after(10):
-        await poller_of(inbox, work, lease=0.06).poll()
+        await poller_of(inbox, work, lease=0.5).poll()
 
     assert (await inbox.get(run_id)).fence == 1
     assert (await inbox.get(run_id)).state is State.SUCCEEDED
