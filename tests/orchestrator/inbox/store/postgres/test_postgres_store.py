@@ -60,7 +60,10 @@ def test_eight_workers_on_one_backlog_never_get_the_same_run(connect, store):
         claims = list(pool.map(work, range(8)))
 
     everything = [run_id for mine in claims for run_id in mine]
-    assert len(everything) == len(set(everything)) == 2000
+    found = "SELECT type, status, ready, max(run_at) - now(), count(*) FROM workflow.workflow_run GROUP BY 1, 2, 3"
+    assert len(everything) == len(set(everything)) == 2000, (
+        f"the workers claimed {[len(mine) for mine in claims]}; there are {connect().execute(found).fetchall()}"
+    )
 
 
 def test_what_another_transaction_holds_is_skipped(connect, store):
