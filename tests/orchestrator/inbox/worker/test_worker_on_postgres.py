@@ -43,11 +43,7 @@ async def test_a_poller_hears_at_once_of_what_others_submit_and_cancel(postgres_
         with anyio.fail_after(20):
             async with anyio.create_task_group() as tg:
                 tg.start_soon(poller.run)
-                while not (
-                    poller._engine
-                    and poller._engine.agenda.news._listening
-                    and poller._engine.agenda.news._listening.up
-                ):
+                while not listens(poller):
                     await anyio.lowlevel.checkpoint()
                 run_id = await elsewhere.submit("mail.v1", 1)
                 await began.wait()
