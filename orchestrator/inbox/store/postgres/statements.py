@@ -78,16 +78,44 @@ quota AS MATERIALIZED (
         ) r ORDER BY {order} LIMIT %(limit)s::int
     ) r GROUP BY r.type
 )"""
-_UNCAPPED = {"{cap}": "", "{share}": "%(share)s::int", "{whole}": "%(limit)s::int"}
+_UNCAPPED = {"{cap}": "", "{share}": "%(share)s::int", "{whole}": "%(limit)s::int", "{rest}": "%(share)s::int"}
 _CAPPED = {
     "{cap}": """, coalesce((
         SELECT c.cap FROM unnest(%(capped)s::text[], %(caps)s::int[]) AS c(type, cap) WHERE c.type = t.type
     ), %(limit)s::int) AS cap""",
     "{share}": "least(%(share)s::int, kind.cap)",
     "{whole}": "least(%(limit)s::int, (SELECT k.cap FROM kind k WHERE k.type = full_type.type))",
+    "{rest}": """least(%(share)s::int, (SELECT k.cap FROM kind k WHERE k.type = next.type)
+            - (SELECT count(*) FROM mine m WHERE m.type = next.type))""",
 }
 _WHOLE = """
 quota AS MATERIALIZED (SELECT kind.type, %(limit)s::int AS runs FROM kind)"""
+
+_MINE = """
+mine AS MATERIALIZED (
+    SELECT quota.type, r.ctid FROM quota CROSS JOIN LATERAL (
+        SELECT r.ctid FROM {s}workflow_run r
+        WHERE {due} AND r.type COLLATE "C" = quota.type ORDER BY {order} LIMIT quota.runs FOR UPDATE SKIP LOCKED
+    ) r
+)"""
+# What others hold was counted as well, and may be all that there is of its type for as long as they take: other types
+# make up for it, a share each, those first whose first run is first. Nothing is looked at when nothing is missing or
+# there is no more.
+_MORE = """
+more AS MATERIALIZED (
+    SELECT r.ctid FROM (
+        SELECT r.type FROM (
+            SELECT DISTINCT ON (r.type) r.type, r.priority, r.run_at, r.id FROM near r ORDER BY r.type, {order}
+        ) r ORDER BY {order}
+    ) next CROSS JOIN LATERAL (
+        SELECT r.ctid FROM {s}workflow_run r
+        WHERE {due} AND r.type COLLATE "C" = next.type AND r.ctid <> ALL (ARRAY(SELECT ctid FROM mine))
+        ORDER BY {order} LIMIT {rest} FOR UPDATE SKIP LOCKED
+    ) r LIMIT CASE
+        WHEN (SELECT sum(runs) FROM quota) < %(limit)s::int THEN 0
+        ELSE %(limit)s::int - (SELECT count(*) FROM mine)
+    END
+)"""
 
 _CLAIMED = """
 claimed AS (
@@ -100,12 +128,7 @@ claimed AS (
         last_error = CASE WHEN {refused} THEN {refusal} ELSE r.last_error END,
         idempotency_key = CASE WHEN {refused} THEN {ended_key} ELSE r.idempotency_key END,
         updated_at = {now}
-    WHERE r.ctid = ANY (ARRAY(
-        SELECT r.ctid FROM quota CROSS JOIN LATERAL (
-            SELECT r.ctid FROM {s}workflow_run r
-            WHERE {due} AND r.type COLLATE "C" = quota.type ORDER BY {order} LIMIT quota.runs FOR UPDATE SKIP LOCKED
-        ) r
-    ))
+    WHERE r.ctid = ANY (ARRAY(SELECT ctid FROM mine{more}))
     RETURNING r.id, r.fence, r.type, r.payload, r.attempt, r.max_attempts, r.priority, r.run_at, r.status, r.last_error
 )"""
 _CLAIM_EVENTS = """
@@ -375,7 +398,9 @@ class Statements:
             if claim.prefixes:
                 tables.append(_FOUND)
                 types, recursive = _WITH_FOUND, True
-            tables += [_KINDS, _QUOTAS if claim.many or claim.prefixes else _WHOLE, _CLAIMED]
+            several = claim.many or claim.prefixes
+            tables += [_KINDS, _QUOTAS, _MINE, _MORE] if several else [_KINDS, _WHOLE, _MINE]
+            tables.append(_CLAIMED.replace("{more}", " UNION ALL SELECT ctid FROM more" if several else ""))
             limits = _CAPPED if claim.capped else _UNCAPPED
             relaxed = _RELAXED if claim.relaxed else ""
             events.append(_CLAIM_EVENTS)

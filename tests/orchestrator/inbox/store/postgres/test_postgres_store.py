@@ -79,6 +79,44 @@ def test_what_another_transaction_holds_is_skipped(connect, store):
     assert not {run.hold.run_id for run in first} & {run.hold.run_id for run in second}
 
 
+@pytest.mark.parametrize("held", [["mail0.v1"], ["mail0.v1", "mail1.v1"]], ids=["one type", "two types"])
+def test_types_that_another_transaction_holds_whole_hide_no_other_type(connect, store, held):
+    """They are the first of the backlog, and stay so for as long as that worker takes, which may be frozen."""
+    one, other = connect(), connect()
+    for kind in held:
+        store.insert(one, [new(kind) for _ in range(20)])
+    store.insert(one, [new(f"mail{2 + n % 2}.v1") for n in range(40)])
+    types = [f"mail{n}.v1" for n in range(4)]
+    with one.transaction():
+        first = store.claim(one, ClaimRequest("w1", held, 20 * len(held), 30.0))
+        with other.transaction():
+            second = store.claim(other, ClaimRequest("w2", types, 20, 30.0))
+        with other.transaction():
+            capped = store.claim(other, ClaimRequest("w2", types, 20, 30.0, caps={"mail2.v1": 1, "mail3.v1": 3}))
+        with other.transaction():
+            third = store.claim(other, ClaimRequest("w2", (), 20, 30.0, prefixes=["mail"]))
+
+    assert {run.type for run in first} == set(held)
+    assert len(second) == 20
+    assert {run.type for run in second} == {"mail2.v1", "mail3.v1"}
+    assert Counter(run.type for run in capped) == {"mail2.v1": 1, "mail3.v1": 3}
+    assert len({run.hold.run_id for run in [*first, *second, *capped, *third]}) == 20 * len(held) + 40
+
+
+def test_of_what_makes_up_for_held_types_the_most_urgent_comes_first(connect, store):
+    """As among those that nobody holds."""
+    one, other = connect(), connect()
+    store.insert(one, [new("held.v1")._replace(priority=1) for _ in range(20)])
+    store.insert(one, [new("late.v1")._replace(priority=9) for _ in range(20)])
+    store.insert(one, [new("soon.v1")._replace(priority=5) for _ in range(5)])
+    with one.transaction():
+        store.claim(one, ClaimRequest("w1", ["held.v1"], 20, 30.0))
+        with other.transaction():
+            claimed = store.claim(other, ClaimRequest("w2", ["late.v1", "soon.v1", "held.v1"], 8, 30.0))
+
+    assert [run.type for run in claimed] == ["soon.v1"] * 5 + ["late.v1"] * 3
+
+
 def test_submits_that_share_keys_do_not_wait_for_each_other_in_a_circle(connect, store):
     """Whatever their order; each key has one run in the end."""
     connections = [connect() for _ in range(4)]
