@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from orchestrator.inbox.machine import Move, State
 from orchestrator.inbox.store.postgres.connection import array, texts
-from orchestrator.inbox.store.postgres.statements import Settles, Shape
+from orchestrator.inbox.store.postgres.turns import Settles, Shape
 from orchestrator.inbox.store.records import Claimed, ClaimRequest, Failed, Hold, NewRun, Settled, Succeeded
 
 T = TypeVar("T")

@@ -23,6 +23,7 @@ from orchestrator.contracts import Connection
 from orchestrator.inbox import Handlers, Inbox, Poller
 from orchestrator.inbox.store.port import Store
 from orchestrator.inbox.store.postgres import statements as postgres_statements
+from orchestrator.inbox.store.postgres import turns as postgres_turns
 from orchestrator.inbox.store.records import ClaimRequest, Settled, Turn
 from orchestrator.inbox.store.sqlite import store as sqlite_store
 from orchestrator.inbox.worker import agenda
@@ -175,11 +176,12 @@ class Work:
 
 def without_fence() -> None:
     """Break the stores: who lost its lease may still write."""
-    for name, text in vars(postgres_statements).copy().items():
-        if isinstance(text, str) and not name.startswith("__"):
-            changed = re.sub(r" AND r\.leased_by \|\| '' = %\(holder\)s::text", "", text)
-            changed = re.sub(r"\s+AND r\.fence \+ 0 = (h|o|d)\.fence", "", changed)
-            setattr(postgres_statements, name, changed)
+    for module in (postgres_statements, postgres_turns):
+        for name, text in vars(module).copy().items():
+            if isinstance(text, str) and not name.startswith("__"):
+                changed = re.sub(r" AND r\.leased_by \|\| '' = %\(holder\)s::text", "", text)
+                changed = re.sub(r"\s+AND r\.fence \+ 0 = (h|o|d)\.fence", "", changed)
+                setattr(module, name, changed)
     fence = " AND leased_by = :worker AND fence = :fence"
     sqlite_store._SETTLE.update({move: text.replace(fence, "") for move, text in sqlite_store._SETTLE.items()})
     sqlite_store._RENEW = sqlite_store._RENEW.replace(fence, "")

@@ -6,7 +6,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from orchestrator.inbox.store.postgres.statements import PLANS, Shape
+from orchestrator.inbox.store.postgres.statements import PLANS
+from orchestrator.inbox.store.postgres.turns import Shape
 from orchestrator.inbox.store.postgres.values import new_values, settled_values, total_values, wanted_values
 from orchestrator.inbox.store.records import ClaimRequest, Failed, Settled, Succeeded
 from tests.orchestrator.inbox.conftest import new
@@ -89,6 +90,36 @@ def test_a_claim_does_not_walk_over_the_future_nor_over_the_types_of_others(conn
 
     blocks = [plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] for plan in (before, after)]
     assert blocks[1] <= 1.5 * blocks[0]
+
+
+def test_what_makes_up_for_a_type_that_is_held_costs_the_same_however_long_the_backlog(connect, store):
+    """No other index, no sort of the backlog; and no more is locked than is claimed."""
+    connection, worker = connect(), connect()
+    store.insert(worker, [new("held.v1")._replace(priority=-1) for _ in range(250)])
+    types = ["held.v1", *(f"mail{n}.v1" for n in range(4))]
+    free = "SELECT count(*) FROM (SELECT FROM workflow.workflow_run FOR UPDATE SKIP LOCKED) r"
+    costs = []
+    with worker.transaction():
+        assert len(store.claim(worker, ClaimRequest("w1", ["held.v1"], 250, 30.0))) == 250
+        for size in (1_000, 99_000):
+            connection.execute(BACKLOG, [size])
+            plan = explained(connection, store._statements.turn("nothing", Shape(True, False, False)), wanted(*types))
+            found = list(nodes(plan))
+            scans = [
+                node for node in found if "Scan" in node["Node Type"] and node.get("Relation Name") == "workflow_run"
+            ]
+            assert {node.get("Index Name", node["Node Type"]) for node in scans} == {
+                "orchestrator_run_claim",
+                "Tid Scan",
+            }
+            assert max(node["Actual Rows"] for node in found if "Sort" in node["Node Type"]) <= 5 * 250
+            costs.append(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+        with connection.transaction():
+            claimed = store.claim(connection, ClaimRequest("w2", types, 250, 30.0))
+            assert connect().execute(free).fetchone() == (100_000 - 250,)
+
+    assert len(claimed) == 250
+    assert max(costs) <= 1.5 * min(costs)
 
 
 def test_to_count_a_total_costs_the_same_however_long_the_backlog(connect, store):
