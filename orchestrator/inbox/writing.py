@@ -48,7 +48,7 @@ class Express:
         self._store = store
         self._units = units
         self._lane_of: tuple[Server, Lane] | None = None
-        self._turn = anyio.Lock()
+        self._turn = anyio.Lock(fast_acquire=True)  # what it is taken for waits for the server all the same
 
     async def some(self, runs: Sequence[NewRun]) -> Sequence[Stored]:
         """See :class:`Writing`. Runs whose key is taken cost a unit of work more."""
