@@ -59,12 +59,23 @@ _LONGEST = ("tests/soak", "tests/typing", "tests/acceptance")
 _QUICK = ("inbox/worker", "test_inbox_machine", "test_inbox_values", "test_inbox_payloads")
 
 
+def _is_slow(where: str) -> bool:
+    """By its place alone; what is slow for another reason is marked."""
+    return "postgres" in where or (where.startswith(_SLOW) and not any(part in where for part in _QUICK))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The quick loop does not even import what it leaves out altogether: each of its workers collects for itself."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+        return None  # folders are looked through: a slow one may have a quick file
+    where = collection_path.relative_to(config.rootpath).as_posix()
+    return _is_slow(where) or None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The quick loop leaves everything that needs a server to the whole suite; the longest tests come first."""
     for item in items:
-        where = item.nodeid
-        server = "postgres" in where or {"postgres_url", "postgres_server"} & set(getattr(item, "fixturenames", ()))
-        if server or (where.startswith(_SLOW) and not any(part in where for part in _QUICK)):
+        if _is_slow(item.nodeid) or {"postgres_url", "postgres_server"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
 
