@@ -17,7 +17,7 @@ async def ends(inbox, run_id, within=300):
     """Wait until *run_id* is neither pending nor leased."""
     with anyio.fail_after(within):
         while (await inbox.get(run_id)).state in (State.PENDING, State.LEASED):  # noqa: ASYNC110 - it asks the store
-            await anyio.sleep(0.1)
+            await anyio.sleep(max(0.1, within / 3000))  # who waits for long looks less often
     return await inbox.get(run_id)
 
 
