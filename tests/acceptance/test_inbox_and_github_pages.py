@@ -28,7 +28,7 @@ def _programs(page: str) -> list[str]:
 
 
 INBOX, GITHUB = _page("inbox.md"), _page("github.md")
-HANDLER, SUBMIT, PRODUCER, WORKER = _programs(INBOX)
+HANDLER, SUBMIT, SERVICE, PRODUCER, WORKER = _programs(INBOX)
 (REPAIR,) = _programs(_page("inbox-operations.md"))
 (SCHEDULE,) = _programs(_page("schedules.md"))
 ELSEWHERE = "postgresql://shop@db.example/shop"
@@ -81,9 +81,34 @@ async def test_the_producer_and_the_worker_of_the_inbox_page_meet(tmp_path: Path
             async with Inbox.open(url) as inbox:
                 while (await inbox.get(run_id)).state is not State.SUCCEEDED:  # noqa: ASYNC110 - of another process
                     await anyio.sleep(0.05)
-        process.kill()
+            process.terminate()
+            await process.wait()
 
     assert (first, again, second) == ("is new\n", run_id, "was there already\n")
+    assert process.returncode == 0, "it did not end as a worker that stops"
+
+
+@pytest.mark.slow
+@pytest.mark.anyio
+async def test_the_service_of_the_inbox_page_plans_and_runs_its_intents(tmp_path: Path) -> None:
+    """As it is printed, below the handler of the page, in a folder of its own."""
+    printer = "class printer:\n    async def print(order): return 7\n"
+    (tmp_path / "shop.py").write_text(printer + HANDLER + SERVICE, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ORCHESTRATOR_SERVICE": "shop:Shop"}
+
+    async def orchestrator(*words: str) -> str:
+        command = [sys.executable, "-m", "orchestrator", *words]
+        done = await anyio.run_process(command, cwd=tmp_path, env=environment)
+        return done.stdout.decode()
+
+    plan = await orchestrator("plan")
+    await orchestrator("migrate")
+    run_id = (await orchestrator("inbox", "submit", "shop.receipt.v1", '{"order": 7}')).strip()
+    await orchestrator("run", "--once")
+    shown = json.loads(await orchestrator("inbox", "show", run_id, "--json"))
+
+    assert all(worker in plan for worker in ("inbox-migration", "inbox-poller", "inbox-ticker", "inbox-sampler"))
+    assert (shown["state"], shown["result"]) == ("succeeded", {"receipt": 7})
 
 
 @pytest.mark.anyio
