@@ -4,8 +4,10 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from typing import NoReturn
 
+from longrun.chain import leaves
 from orchestrator.contracts import JsonValue
 from orchestrator.inbox.errors import InboxError, InvalidPayload, PayloadTooLarge
 from orchestrator.inbox.fault import DEEPEST, find
@@ -15,6 +17,9 @@ PAYLOAD_LIMIT = 1024 * 1024
 
 #: Characters of an error that are stored.
 ERROR_LIMIT = 4000
+
+#: Errors of a group that are named.
+_LEAVES = 20
 
 # As Go writes a time that nobody formatted: the zone's offset and name behind a blank, then perhaps its own clock.
 _GO_TIME = re.compile(r"([0-9-]{10} [0-9:.]+) ([+-][0-9]{4}) \S+(?: m=\S+)?")
@@ -52,13 +57,22 @@ def decode(stored: bytes) -> JsonValue:
 
 
 def error_text(error: BaseException) -> str:
-    """One line that names *error*, safe to store: without NUL or lone surrogates, and of bounded length."""
+    """One line that names *error*, safe to store: without NUL or lone surrogates, and of bounded length.
+
+    Of a group it is its leaves that tell what happened; equal ones are named once.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        said = "; ".join(dict.fromkeys(map(_named, islice(leaves(error), _LEAVES))))
+        return storable(f"{_named(error)}: {said}")
+    return storable(_named(error))
+
+
+def _named(error: BaseException) -> str:
     try:
         said = str(error)
     except Exception as unprintable:  # noqa: BLE001 - an error whose __str__ fails is recorded all the same
         said = f"(its text cannot be had: {type(unprintable).__name__})"
-    text = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    return storable(text)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def is_text(value: object) -> bool:

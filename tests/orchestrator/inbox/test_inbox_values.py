@@ -168,6 +168,18 @@ def test_the_text_of_an_error_can_be_stored_whatever_it_says():
     assert error_text(Mute()) == "Mute: (its text cannot be had: RuntimeError)"
 
 
+def test_the_text_of_a_group_names_what_is_in_it():
+    """Its own text says only that there were errors; equal ones are named once, nested ones too."""
+    inner = ExceptionGroup("inner", [ValueError("no such order"), ValueError("no such order")])
+    group = ExceptionGroup("unhandled errors in a TaskGroup", [inner, ConnectionError("shop.example: refused")])
+
+    assert error_text(group) == (
+        "ExceptionGroup: unhandled errors in a TaskGroup (2 sub-exceptions): "
+        "ValueError: no such order; ConnectionError: shop.example: refused"
+    )
+    assert len(error_text(ExceptionGroup("many", [ValueError("x" * 1000, n) for n in range(1000)]))) == 4000
+
+
 @pytest.mark.parametrize("name", ["mail", "billing.invoice.v1", "a-b.c_d", "Mail.V1"])
 def test_a_type_is_words_with_dots(name):
     """Dashes and underscores too."""
