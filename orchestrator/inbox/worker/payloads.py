@@ -28,10 +28,17 @@ def reader(model: object, type_: str) -> Read:
         raise InvalidHandler(f"handler of {type_!r}: payload={_name(model)} needs pydantic; install it") from None
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(cast("type[Any]", model))
-    except PydanticUserError:
+        if not getattr(adapter, "pydantic_complete", True):  # what was not defined yet is by now, or never will be
+            adapter.rebuild()
+    except PydanticUserError as error:
         raise InvalidHandler(
-            f"handler of {type_!r}: payload is {model!r}, which is no type that can be checked; "
-            "give a pydantic model, a dataclass or a TypedDict"
+            f"handler of {type_!r}: payload is {model!r}, which is no type that can be checked ({_first(error)}); "
+            "give a pydantic model, a dataclass or a TypedDict, below Python 3.12 that of typing_extensions"
+        ) from None
+    except NameError as error:
+        raise InvalidHandler(
+            f"handler of {type_!r}: payload is {model!r}, whose annotations cannot be understood ({_first(error)}); "
+            "import or define what they name where the model is defined"
         ) from None
 
     def read(stored: bytes) -> Any:  # noqa: ANN401 - the model's type, or any JSON value
@@ -57,6 +64,11 @@ def _plain(stored: bytes) -> Any:  # noqa: ANN401 - any JSON value
         return decode(stored)
     except ValueError as error:
         raise Unreadable(f"the payload cannot be read as JSON: {error}; cancel this run and submit it anew") from None
+
+
+def _first(error: Exception) -> str:
+    """What it says, without where to read on."""
+    return str(error).partition("\n")[0].rstrip(".")
 
 
 def _name(model: object) -> str:

@@ -1,6 +1,9 @@
 """The pure parts of the worker: how much it claims, how long it waits, what its limits say, how it finds handlers."""
 
+import sys
 from collections import Counter
+from dataclasses import dataclass
+from typing import TypedDict
 
 import pytest
 from hypothesis import given
@@ -146,6 +149,28 @@ def test_what_is_no_model_is_refused_when_the_poller_is_made():
     """Not at the first payload."""
     with pytest.raises(InvalidHandler, match=r"handler of 'mail.v1': payload is .*give a pydantic model"):
         reader(object(), "mail.v1")
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="pydantic reads that of the standard library from 3.12 on")
+def test_a_typed_dict_that_cannot_be_checked_on_this_python_is_told_which_one_can():
+    """Who gave a typed dict does not hear only that it takes one."""
+
+    class Mail(TypedDict):
+        to: str
+
+    with pytest.raises(InvalidHandler, match=r"payload is .*Mail.*that of typing_extensions"):
+        reader(Mail, "mail.v1")
+
+
+def test_a_model_with_a_name_that_nobody_defines_is_refused_when_the_poller_is_made():
+    """Each run of the type would fail otherwise."""
+
+    @dataclass
+    class Mail:
+        to: "Adress"  # noqa: F821 - the mistake
+
+    with pytest.raises(InvalidHandler, match=r"handler of 'mail.v1': payload is .*'Adress' is not defined\)"):
+        reader(Mail, "mail.v1")
 
 
 def test_a_histogram_counts_each_value_once():
