@@ -59,14 +59,14 @@ quota AS MATERIALIZED (
         ) r ORDER BY {order} LIMIT %(limit)s::int
     ) r GROUP BY r.type
 )"""
-_UNCAPPED = {"{cap}": "", "{share}": "%(share)s::int", "{whole}": "%(limit)s::int", "{rest}": "%(share)s::int"}
+_UNCAPPED = {"{cap}": "", "{share}": "%(share)s::int", "{whole}": "%(limit)s::int", "{rest}": "next.most"}
 _CAPPED = {
     "{cap}": """, coalesce((
         SELECT c.cap FROM unnest(%(capped)s::text[], %(caps)s::int[]) AS c(type, cap) WHERE c.type = t.type
     ), %(limit)s::int) AS cap""",
     "{share}": "least(%(share)s::int, kind.cap)",
     "{whole}": "least(%(limit)s::int, (SELECT k.cap FROM kind k WHERE k.type = full_type.type))",
-    "{rest}": """least(%(share)s::int, (SELECT k.cap FROM kind k WHERE k.type = next.type)
+    "{rest}": """least(next.most, (SELECT k.cap FROM kind k WHERE k.type = next.type)
             - (SELECT count(*) FROM mine m WHERE m.type = next.type))""",
 }
 _WHOLE = """
@@ -80,18 +80,20 @@ mine AS MATERIALIZED (
     ) r
 )"""
 # What others hold was counted as well, and may be all that there is of its type for as long as they take: other types
-# make up for it, a share each, those first whose first run is first. Nothing is looked at when nothing is missing or
-# there is no more.
+# make up for it, those first whose first run is first, a share each, and what they have behind it when that is not
+# enough: who claims less than there is would take it for the end of the backlog. Nothing is looked at when nothing is
+# missing or there is no more.
 _MORE = """
 more AS MATERIALIZED (
     SELECT r.ctid FROM (
-        SELECT r.type FROM (
+        SELECT r.type, pass.* FROM (
             SELECT DISTINCT ON (r.type) r.type, r.priority, r.run_at, r.id FROM near r ORDER BY r.type, {order}
-        ) r ORDER BY {order}
+        ) r CROSS JOIN (VALUES (0, %(share)s::int), (%(share)s::int, %(limit)s::int)) AS pass(seen, most)
+        ORDER BY pass.seen, {order}
     ) next CROSS JOIN LATERAL (
         SELECT r.ctid FROM {s}workflow_run r
         WHERE {due} AND r.type COLLATE "C" = next.type AND r.ctid <> ALL (ARRAY(SELECT ctid FROM mine))
-        ORDER BY {order} LIMIT {rest} FOR UPDATE SKIP LOCKED
+        ORDER BY {order} LIMIT greatest(0, {rest} - next.seen) OFFSET next.seen FOR UPDATE SKIP LOCKED
     ) r LIMIT CASE
         WHEN (SELECT sum(runs) FROM quota) < %(limit)s::int THEN 0
         ELSE %(limit)s::int - (SELECT count(*) FROM mine)

@@ -103,6 +103,23 @@ def test_types_that_another_transaction_holds_whole_hide_no_other_type(connect, 
     assert len({run.hold.run_id for run in [*first, *second, *capped, *third]}) == 20 * len(held) + 40
 
 
+def test_a_claim_is_full_when_the_types_that_nobody_holds_have_enough(connect, store):
+    """However few these are: who gets fewer runs than it wants takes that for the end of the backlog."""
+    one, other = connect(), connect()
+    held = [f"held{n}.v1" for n in range(9)]
+    store.insert(one, [new(kind) for kind in held for _ in range(20)])
+    store.insert(one, [new("free.v1") for _ in range(50)])
+    with one.transaction():
+        first = store.claim(one, ClaimRequest("w1", held, 200, 30.0))
+        with other.transaction():
+            full = store.claim(other, ClaimRequest("w2", [*held, "free.v1"], 35, 30.0))
+        with other.transaction():
+            capped = store.claim(other, ClaimRequest("w2", [*held, "free.v1"], 35, 30.0, caps={"free.v1": 13}))
+
+    assert (len(first), len(full), len(capped)) == (180, 35, 13)
+    assert len({run.hold.run_id for run in [*first, *full, *capped]}) == 180 + 35 + 13
+
+
 def test_of_what_makes_up_for_held_types_the_most_urgent_comes_first(connect, store):
     """As among those that nobody holds."""
     one, other = connect(), connect()
