@@ -175,9 +175,10 @@ class Claimed(NamedTuple):
 class Turn:
     """What a turn brought: the holds whose outcome was refused, and the claimed runs in the order of their claim.
 
-    *refused*: runs that were failed instead of claimed because they had been claimed too often. *contended*: types with
-    a total that were left out, though something is due, because another transaction was claiming of them. It tells
-    nobody when it ends, so look again soon.
+    *refused*: runs that were failed instead of claimed because they had been claimed too often, and those that somebody
+    changed meanwhile: others may be due in their place. *contended*: types with a total that were left out, though
+    something is due, because another transaction was claiming of them. It tells nobody when it ends, so look again
+    soon.
     """
 
     lost: frozenset[Hold]

@@ -239,7 +239,7 @@ class Agenda:
         else:
             self._contention.over()
         self._deep = len(claimed) + turn.refused >= request.limit
-        if self._deep or (self._until_idle and claimed):  # only an empty claim means idle
+        if self._deep or turn.refused or (self._until_idle and claimed):  # only an empty claim means idle
             self.hungry = True
         elif self._until_idle and not promoted:
             self._promote_at = began  # and that nothing became due meanwhile

@@ -111,7 +111,7 @@ claimed AS (
         last_error = CASE WHEN {refused} THEN {refusal} ELSE r.last_error END,
         idempotency_key = CASE WHEN {refused} THEN {ended_key} ELSE r.idempotency_key END,
         updated_at = {now}
-    WHERE r.ctid = ANY (ARRAY(SELECT ctid FROM mine{more}))
+    WHERE r.ctid = ANY (ARRAY({locked}))
     RETURNING r.id, r.fence, r.type, r.payload, r.attempt, r.max_attempts, r.priority, r.run_at, r.status, r.last_error
 )"""
 _CLAIM_EVENTS = """
@@ -124,11 +124,17 @@ _CLAIM_EVENTS = """
     SELECT id, 'failed',
         jsonb_build_object('attempt', attempt, 'error', last_error, 'reason', 'claimed_too_often'), {now}
     FROM claimed WHERE status = 'failed'"""
+# A row without a run for each that somebody changed while the claim was under way: it is due still, but this statement
+# sees it as it was, and cannot change it.
 _CLAIM_ROWS = """
 SELECT NULL::int[], id::text, fence, type, payload::text, attempt, max_attempts, status,
     CASE WHEN isfinite(run_at) THEN extract(epoch FROM {now} - run_at)::float8 ELSE 0 END FROM (
     SELECT * FROM claimed r ORDER BY {order}
-) r"""
+) r
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM generate_series(
+    1, (SELECT count(*) FROM ({locked}) locked) - (SELECT count(*) FROM claimed)
+)"""
 
 _SETTLED = """
 outcome AS (
@@ -226,6 +232,7 @@ class Turns:
         recursive = False
         order = "r.priority, r.run_at, r.id"
         types = "unnest(%(types)s::text[])"
+        locked = "SELECT ctid FROM mine"
         relaxed = ""
         limits = _UNCAPPED
         if settle != "nothing":
@@ -239,7 +246,8 @@ class Turns:
                 types, recursive = _WITH_FOUND, True
             several = claim.many or claim.prefixes
             tables += [_KINDS, _QUOTAS, _MINE, _MORE] if several else [_KINDS, _WHOLE, _MINE]
-            tables.append(_CLAIMED.replace("{more}", " UNION ALL SELECT ctid FROM more" if several else ""))
+            tables.append(_CLAIMED)
+            locked += " UNION ALL SELECT ctid FROM more" if several else ""
             limits = _CAPPED if claim.capped else _UNCAPPED
             relaxed = _RELAXED if claim.relaxed else ""
             events.append(_CLAIM_EVENTS)
@@ -248,5 +256,5 @@ class Turns:
         text = "WITH " + ("RECURSIVE " if recursive else "") + ",".join(tables) + "\nUNION ALL".join(rows)
         for place, part in limits.items():
             text = text.replace(place, part)
-        text = text.replace("{relaxed}", relaxed)
+        text = text.replace("{relaxed}", relaxed).replace("{locked}", locked)
         return text.replace("{types}", types).replace("{order}", order).format(**self._parts)

@@ -155,6 +155,33 @@ async def test_what_a_frozen_worker_claims_of_is_claimed_as_soon_as_it_is_gone(p
     assert poller.statistics.errors == {}
 
 
+async def test_runs_that_were_claimed_too_often_keep_none_of_their_type_waiting(postgres_url):
+    """They are failed in the place of those that could be claimed, which nobody else asks for."""
+    done = {"first": anyio.Event(), "last": anyio.Event()}
+
+    async def work(run):
+        done[run.payload].set()
+
+    def submit(connection):
+        intents = [Intent("mail.v1", "killer"), Intent("mail.v1", "killer"), Intent("mail.v1", "last", priority=200)]
+        inbox.submit_many_in(connection, intents)
+        connection.execute("UPDATE workflow_run SET claims = 99 WHERE payload = '\"killer\"'")
+
+    async with Inbox.open(postgres_url) as inbox:
+        poller = Poller(inbox, Handlers().add("mail.v1", work, concurrency=1), poll_interval=1000)
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(poller.run)
+                await inbox.submit("mail.v1", "first")  # the first round does more than a claim
+                await done["first"].wait()
+                await inbox.database.transaction(submit)
+                await done["last"].wait()
+                poller.stop()
+        failed = await inbox.list(state=State.FAILED)
+
+    assert len(failed.runs) == 2
+
+
 async def test_a_checkpoint_of_a_run_is_kept_in_the_database(postgres_url):
     """Its next attempt finds it, by another worker as well."""
     found = []

@@ -134,6 +134,35 @@ def test_of_what_makes_up_for_held_types_the_most_urgent_comes_first(connect, st
     assert [run.type for run in claimed] == ["soon.v1"] * 5 + ["late.v1"] * 3
 
 
+def test_runs_that_somebody_changes_while_a_claim_is_under_way_are_claimed_all_the_same(connect, store):
+    """Its statement sees them as they were, and what it cannot take is no end of the backlog."""
+    worker, operator, somebody = connect(), connect(), connect()
+    store.insert(worker, [new("done.v1"), *(new() for _ in range(30))])
+    with worker.transaction():
+        (done,) = store.claim(worker, ClaimRequest("w1", ["done.v1"], 1, 30.0))
+    request = ClaimRequest("w1", ["mail.v1", "none.v1"], 20, 30.0)
+    query = store.turning([Settled(done.hold, Succeeded("1"))], request)
+
+    def turn():
+        with worker.transaction():
+            return query.read(rows(worker, query.statement, query.values))
+
+    with ThreadPoolExecutor(1) as pool:
+        with somebody.transaction():
+            somebody.execute("SELECT FROM workflow.workflow_run WHERE id = %s FOR UPDATE", [done.hold.run_id])
+            first = pool.submit(turn)
+            waits = "SELECT FROM pg_locks WHERE pid = %s AND NOT granted"
+            while not operator.execute(waits, [worker.info.backend_pid]).fetchall():
+                pass
+            operator.execute("UPDATE workflow.workflow_run SET priority = 7 WHERE status = 'pending'")
+        told = first.result(30)
+    with worker.transaction():
+        again = store.turn(worker, (), request)
+
+    assert (told.lost, list(told.claimed), told.refused) == (frozenset(), [], 20)
+    assert len(again.claimed) == 20
+
+
 def test_submits_that_share_keys_do_not_wait_for_each_other_in_a_circle(connect, store):
     """Whatever their order; each key has one run in the end."""
     connections = [connect() for _ in range(4)]
