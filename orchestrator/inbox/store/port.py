@@ -69,7 +69,8 @@ class Store(Protocol):
     def heartbeat(self, connection: Connection, holds: Sequence[Hold], lease: float, *, audit: bool = False) -> Renewal:
         """Renew those *holds* that still match for *lease* seconds from now, and tell about the others.
 
-        *audit* records each renewal as an event.
+        It waits for no row that another transaction has locked, or the other leases would end meanwhile. *audit*
+        records each renewal as an event.
         """
         ...
 

@@ -205,10 +205,14 @@ class Promoted:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """Of the holds that were to be renewed: those lost to another worker, and those whose run was cancelled."""
+    """Of the holds that were to be renewed: those lost to another worker, and those whose run was cancelled.
+
+    *locked*: those whose run another transaction has in its hands; nothing was changed, so ask again.
+    """
 
     lost: frozenset[Hold]
     cancelled: frozenset[Hold]
+    locked: frozenset[Hold] = frozenset()
 
 
 def ended(states: Sequence[State]) -> Sequence[State]:

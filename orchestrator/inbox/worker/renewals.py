@@ -61,7 +61,7 @@ class Renewals:
             self._alarm.ring()
 
     async def renew(self, *, everything: bool = True) -> bool:
-        """Renew what is due, or everything; False when that failed."""
+        """Renew what is due, or everything; False when that failed, or for one of them."""
         renewed_at = self._now()
         due = self._all_due(math.inf if everything else renewed_at + AGAIN_AFTER * self._lease)
         if not everything:
@@ -80,7 +80,7 @@ class Renewals:
             return False
         held = self._executions.held
         for execution in due:
-            if execution not in held:  # it has ended meanwhile
+            if execution not in held or execution.hold in renewal.locked:  # it has ended meanwhile, or is tried again
                 continue
             del held[execution]
             held[execution] = None  # the last to end
@@ -90,7 +90,7 @@ class Renewals:
                 self._executions.stop(execution, "cancelled")
             elif execution.hold in renewal.lost:
                 self._executions.stop(execution, "lost", "its lease is another worker's, or nobody's, by now")
-        return True
+        return not renewal.locked
 
     async def heartbeat(self, execution: Execution) -> None:
         """One, at its handler's wish, with a line in its history. Raises LeaseLost and SqlError."""
@@ -100,7 +100,7 @@ class Renewals:
             execution.told = True
             hold = execution.hold
             raise LeaseLost(hold.run_id, hold.worker, hold.fence)
-        self._renewed(execution, renewed_at)
+        self._renewed(execution, renewed_at, renewal)
 
     async def is_cancelled(self, execution: Execution) -> bool:
         """Whether the run is cancelled or another worker's. Raises SqlError."""
@@ -112,7 +112,7 @@ class Renewals:
         if renewal.lost or renewal.cancelled:
             execution.told = True
             return True
-        self._renewed(execution, renewed_at)
+        self._renewed(execution, renewed_at, renewal)
         return False
 
     def fence(self, now: float) -> float:
@@ -147,9 +147,9 @@ class Renewals:
             lambda connection: self._inbox.store.heartbeat(connection, holds, self._lease, audit=audit)
         )
 
-    def _renewed(self, execution: Execution, renewed_at: float) -> None:
+    def _renewed(self, execution: Execution, renewed_at: float, renewal: Renewal) -> None:
         held = self._executions.held
-        if execution in held:
+        if execution in held and not renewal.locked:
             del held[execution]
             held[execution] = None
             execution.expires = max(execution.expires, renewed_at + self._lease)

@@ -74,22 +74,28 @@ WHERE r.id = %(id)s::uuid AND r.status || '' = 'leased' AND r.leased_by || '' = 
 RETURNING 1
 """
 
+# Who waited for a row that somebody has locked would let all other leases end meanwhile.
 _HEARTBEAT = """
 WITH hold AS (
     SELECT * FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[]) WITH ORDINALITY AS h(id, fence, place)
 ),
+mine AS MATERIALIZED (
+    SELECT h.place, r.id FROM hold h JOIN {s}workflow_run r ON r.id = h.id
+    WHERE r.status || '' = 'leased' AND r.leased_by || '' = %(holder)s::text AND r.fence + 0 = h.fence
+    FOR NO KEY UPDATE OF r SKIP LOCKED
+),
 renewed AS (
     UPDATE {s}workflow_run r SET lease_until = {now} + %(lease)s::float8 * interval '1 second', updated_at = {now}
-    FROM hold h
-    WHERE r.id = h.id AND r.status || '' = 'leased' AND r.leased_by || '' = %(holder)s::text AND r.fence + 0 = h.fence
-    RETURNING h.place, r.id
+    FROM mine WHERE r.id = mine.id RETURNING mine.place, r.id
 ),
 event AS (
     INSERT INTO {s}workflow_event (workflow_id, event_type, data, created_at)
     SELECT id, 'heartbeat', %(data)s::jsonb, {now} FROM renewed WHERE %(audit)s::bool
 )
-SELECT h.place::int, (SELECT r.status FROM {s}workflow_run r WHERE r.id = h.id) FROM hold h
-WHERE h.place <> ALL (ARRAY(SELECT place FROM renewed))
+SELECT h.place::int, (
+    SELECT CASE WHEN r.status = 'leased' AND r.leased_by = %(holder)s::text AND r.fence = h.fence
+        THEN 'locked' ELSE r.status END FROM {s}workflow_run r WHERE r.id = h.id
+) FROM hold h WHERE h.place <> ALL (ARRAY(SELECT place FROM renewed))
 """
 
 # What foreign workers hold counts as well; theirs are told from the failures alone, for they do not count claims.

@@ -199,15 +199,16 @@ class PostgresStore:
     def heartbeat(self, connection: Connection, holds: Sequence[Hold], lease: float, *, audit: bool = False) -> Renewal:
         """See :class:`Store`."""
         known, strange = known_of(holds, lambda hold: hold)
-        lost, cancelled = {*strange}, set[Hold]()
+        lost, cancelled, locked = {*strange}, set[Hold](), set[Hold]()
         told = {"lease": str(lease), "audit": audit, "data": as_json(extended_by_seconds=int(lease))}
         if known:
             settings(connection, PLANS)
         for worker in {hold.worker for hold in known}:
             theirs = [hold for hold in known if hold.worker == worker]
             for place, status in rows(connection, self._statements.heartbeat, {**hold_values(theirs), **told}):
-                (cancelled if status == State.CANCELLED else lost).add(theirs[place - 1])
-        return Renewal(frozenset(lost), frozenset(cancelled))
+                told_of = {State.CANCELLED: cancelled, "locked": locked}.get(status, lost)
+                told_of.add(theirs[place - 1])
+        return Renewal(frozenset(lost), frozenset(cancelled), frozenset(locked))
 
     def sweep(self, connection: Connection, limit: int) -> Swept:
         """See :class:`Store`."""

@@ -163,6 +163,28 @@ def test_runs_that_somebody_changes_while_a_claim_is_under_way_are_claimed_all_t
     assert len(again.claimed) == 20
 
 
+def test_a_row_that_somebody_has_locked_keeps_no_other_lease_from_its_renewal(connect, store):
+    """It is told apart from what is lost, and renewed when it is asked for again."""
+    worker, somebody = connect(options="-c lock_timeout=100"), connect()
+    store.insert(worker, [new() for _ in range(3)])
+    with worker.transaction():
+        locked, free, gone = (run.hold for run in store.claim(worker, ClaimRequest("w1", ["mail.v1"], 3, 30.0)))
+    with somebody.transaction():
+        store.cancel(somebody, gone.run_id)
+    with somebody.transaction():
+        somebody.execute("SELECT FROM workflow.workflow_run WHERE id = %s FOR UPDATE", [locked.run_id])
+        with worker.transaction():
+            renewal = store.heartbeat(worker, [locked, free, gone], 900.0)
+        until = [store.get(worker, hold.run_id).lease_until for hold in (locked, free)]
+    with worker.transaction():
+        again = store.heartbeat(worker, [locked], 900.0)
+
+    assert (renewal.lost, renewal.cancelled, renewal.locked) == (frozenset(), {gone}, {locked})
+    assert (until[1] - until[0]).total_seconds() > 800
+    assert (again.lost, again.cancelled, again.locked) == (frozenset(),) * 3
+    assert store.get(worker, locked.run_id).lease_until >= until[1]
+
+
 def test_submits_that_share_keys_do_not_wait_for_each_other_in_a_circle(connect, store):
     """Whatever their order; each key has one run in the end."""
     connections = [connect() for _ in range(4)]

@@ -1,7 +1,7 @@
 """What happens to handlers that are late, stall, hang, lose their lease or keep how far they got."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 import pytest
@@ -9,6 +9,8 @@ import pytest
 from longrun.testing import block
 from orchestrator.contracts import Kill, Nudge, Stall
 from orchestrator.inbox import Handlers, Intent, State
+from orchestrator.inbox.store.sqlite.store import SqliteStore
+from tests.orchestrator.inbox.worker.virtual.conftest import now
 
 pytestmark = pytest.mark.anyio
 
@@ -129,6 +131,50 @@ async def test_a_worker_that_cannot_renew_stops_its_handlers_before_the_lease_en
 
     assert len(stopped) == 1
     assert 20 <= stopped[0] < 30
+
+
+class Locked(SqliteStore):
+    """As a server's while an operator has the rows of the runs with the ids *locked*."""
+
+    locked = frozenset()
+
+    def heartbeat(self, connection, holds, lease, *, audit=False):
+        locked = frozenset(hold for hold in holds if hold.run_id in self.locked)
+        free = [hold for hold in holds if hold not in locked]
+        return replace(super().heartbeat(connection, free, lease, audit=audit), locked=locked)
+
+
+@pytest.mark.parametrize(("seconds", "stops"), [(20, 0), (40, 1)], ids=["for a while", "beyond its lease"])
+async def test_a_run_whose_row_is_locked_loses_its_lease_alone_and_only_when_that_takes_too_long(
+    inbox, poller_of, during, seconds, stops
+):
+    """Its handler is stopped in time; nothing is known of it before, so what the handler asks is answered calmly."""
+    inbox.store = Locked(now)
+    may_end, stopped = anyio.Event(), []
+
+    async def work(run):
+        began = anyio.current_time()
+        try:
+            while not may_end.is_set():
+                await anyio.sleep(7)
+                await run.heartbeat()
+                assert not await run.is_cancelled()
+        except anyio.get_cancelled_exc_class():
+            stopped.append((run.id, anyio.current_time() - began))
+            raise
+
+    locked, other = await inbox.submit_many([Intent("mail.v1", number) for number in range(2)])
+    async with during(poller_of(work, lease=30)):
+        await anyio.sleep(1)
+        inbox.store.locked = frozenset([locked])
+        await anyio.sleep(seconds)
+        inbox.store.locked = frozenset()
+        may_end.set()
+        runs = [await ends(inbox, run_id) for run_id in (locked, other)]
+
+    assert [(run.state, run.fence) for run in runs] == [(State.SUCCEEDED, 1 + stops), (State.SUCCEEDED, 1)]
+    assert [run_id for run_id, _ in stopped] == [locked] * stops
+    assert all(20 <= at < 30 for _, at in stopped)
 
 
 async def test_an_event_loop_that_was_blocked_beyond_the_lease_renews_before_it_gives_up(inbox, poller_of, during):
