@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -43,14 +43,17 @@ class Crew:
             if said != "ready":
                 raise NotHere(self._last_words() or said or "a worker ended")
 
-    async def until(self, count: int, patience: float) -> None:
-        """Wait until so many handlers have started in all. TimeoutError after *patience* seconds."""
+    async def until(self, over: Callable[[], bool], patience: float, every: float = 0.001) -> None:
+        """Wait until it is *over*, asked *every* so many seconds. TimeoutError after *patience* seconds.
+
+        Raises NotHere when a worker has ended, who would be waited for in vain.
+        """
         with anyio.fail_after(patience):
-            while self.tally.count < count:
+            while not over():
                 for process in self._processes:
                     if process.poll() is not None:
                         raise NotHere(f"a worker ended with {process.returncode}: {self._last_words()}")
-                await anyio.sleep(0.001)
+                await anyio.sleep(every)
 
     def memory(self) -> float:
         """MiB of the largest of them."""

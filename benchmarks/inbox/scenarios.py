@@ -41,9 +41,8 @@ async def drain(load: Load) -> Figures:
         below.settle()
         before, window = below.used(), Window()
         workers.go()
-        await workers.until(load.count, PATIENCE)
-        while below.left(system.left):  # noqa: ASYNC110 - what is waited for happens in another process
-            await anyio.sleep(0.002)
+        await workers.until(lambda: workers.tally.count >= load.count, PATIENCE)
+        await workers.until(lambda: not below.left(system.left), PATIENCE, every=0.002)
         window.close()
         after = below.used()
         rss = workers.memory()

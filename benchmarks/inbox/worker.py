@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import time
+import traceback
 import warnings
 from pathlib import Path
 
@@ -36,8 +37,16 @@ async def _work(load: Load, tally: Tally) -> None:
         used = time.process_time()
         began.set()
 
+    async def work() -> None:
+        try:
+            await make(load).work(tally, go)
+        except Exception:  # noqa: BLE001 - told, and ended at once: nothing wakes who reads the standard input
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+
     async with anyio.create_task_group() as tg:
-        tg.start_soon(make(load).work, tally, go)
+        tg.start_soon(work)
         await began.wait()
         await to_thread.run_sync(sys.stdin.readline)
         print(json.dumps({"cpu": time.process_time() - used}), flush=True)

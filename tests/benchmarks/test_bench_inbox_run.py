@@ -64,6 +64,19 @@ def test_a_turn_is_timed_with_tables_of_any_size(condition: str, postgres_url: s
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_a_worker_that_fails_at_its_work_is_said_and_not_waited_for(postgres_url: str) -> None:
+    """It cannot do its part any more, and the others do not know of it."""
+    row = replace(find("replicas", "floor: raw SQL"), workers=2, options=(("batch", -1),))
+
+    samples = measured(row, postgres_url)
+
+    (note,) = samples.notes.values()
+    assert note.startswith("a worker ended with 1: ")
+    assert note.endswith("LIMIT must not be negative")
+
+
+@pytest.mark.slow
 def test_a_system_that_is_not_there_is_said_and_not_a_crash(postgres_url: str) -> None:
     """As a peer that is not installed: oban wants a newer Python than the oldest we run on."""
     row = next(row for row in ROWS if row.name == "oban")

@@ -22,7 +22,8 @@ from orchestrator.inbox.store.records import ClaimRequest, Settled, Succeeded
 PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
 
 _EVENT = "INSERT INTO workflow.workflow_event (workflow_id, event_type, data, created_at)"
-#: Complete what was claimed before, claim the next batch, and write the three events of each run.
+#: Complete what was claimed before, claim the next batch, and write the three events of each run. In this order: who
+#: claims holds locks for which others wait that complete, and may wait itself for the newest version of a row.
 FUSED = f"""
 WITH done AS (
     UPDATE workflow.workflow_run r SET status = 'succeeded', leased_by = NULL, lease_until = NULL,
@@ -37,6 +38,7 @@ claimed AS (
     WHERE r.ctid = ANY (ARRAY(
         SELECT ctid FROM workflow.workflow_run
         WHERE status = 'pending' AND ready AND deleted_at IS NULL AND type COLLATE "C" = %(kind)s AND run_at <= now()
+            AND (SELECT count(*) FROM done) >= 0
         ORDER BY priority, run_at, id LIMIT %(limit)s::int FOR UPDATE SKIP LOCKED
     ))
     RETURNING r.id, r.fence, r.type, r.payload, r.attempt
