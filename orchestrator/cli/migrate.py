@@ -101,12 +101,13 @@ async def _migrated(places: "Sequence[Place]") -> list[Battery]:
 
     before: list[Battery] = []
     for place in places:
-        _ = place.is_missing  # a database in memory is refused
-        async with database_at(place) as database:
-            for name, steps in _batteries(place, database).items():
-                found = await database.version(name)
-                await database.migrate(name, steps)
-                before.append(Battery(name, database.where, found, len(steps)))
+        with place.meant():
+            _ = place.is_missing  # a database in memory is refused
+            async with database_at(place) as database:
+                for name, steps in _batteries(place, database).items():
+                    found = await database.version(name)
+                    await database.migrate(name, steps)
+                    before.append(Battery(name, database.where, found, len(steps)))
     return before
 
 
@@ -117,11 +118,12 @@ async def _looked_at(places: "Sequence[Place]") -> list[Battery]:
 
     now: list[Battery] = []
     for place in places:
-        missing = place.is_missing
-        async with database_at(replace(place, url=f"sqlite://{MEMORY}") if missing else place) as database:
-            where = place.where if missing else database.where
-            for name, steps in _batteries(place, database).items():
-                now.append(Battery(name, where, await database.version(name), len(steps)))
+        with place.meant():
+            missing = place.is_missing
+            async with database_at(replace(place, url=f"sqlite://{MEMORY}") if missing else place) as database:
+                where = place.where if missing else database.where
+                for name, steps in _batteries(place, database).items():
+                    now.append(Battery(name, where, await database.version(name), len(steps)))
     return now
 
 

@@ -79,12 +79,21 @@ class UnknownSchedule(InboxError):
         self.schedule_id = schedule_id
 
 
+#: What to do about a run that cannot be retried from where it is.
+_INSTEAD_OF_RETRY = {
+    "pending": "it is tried anyway when it is due",
+    "leased": "a worker has it; cancel it first to begin anew",
+    "succeeded": "submit its intent once more to have it done again",
+}
+
+
 class AlreadyFinished(InboxError):
     """Run *run_id* is in *state*, from which *move* does not lead anywhere."""
 
     def __init__(self, run_id: str, state: str, move: str) -> None:
         asked = "retry" if move == "requeue" else move  # as the operator calls it
-        super().__init__(f"run {run_id} is {state}; {asked} is not possible from there")
+        instead = _INSTEAD_OF_RETRY.get(state, "its state is unknown") if asked == "retry" else "it has ended already"
+        super().__init__(f"run {run_id} is {state}; {asked} is not possible from there: {instead}")
         self.run_id = run_id
         self.state = state
 

@@ -57,6 +57,18 @@ class Place:
     url: str
     batteries: Mapping[str, Sequence[str]] = field(default_factory=dict)
     has_inbox: bool = True
+    source: str = ""
+    """The variable that names it, where nobody has named it on the command line."""
+
+    @contextmanager
+    def meant(self) -> Iterator[None]:
+        """What is wrong with it says where its URL comes from: a forgotten variable is not looked for."""
+        try:
+            yield
+        except (SqlError, NotReady) as error:
+            if self.source:
+                error.add_note(f"this database is named by {self.source} of the environment")
+            raise
 
     @property
     def where(self) -> str:
@@ -103,7 +115,7 @@ def places(args: argparse.Namespace) -> Sequence[Place]:
         found = locate(args.service, args.config)
     except NoService as error:
         if said:
-            return [Place(said)]
+            return [Place(said, source=VARIABLE)]
         error.add_note(f"or name the database itself, with --url or {VARIABLE}")
         raise
     from orchestrator.cli.inbox.configured import places_of  # settings and containers, for a service alone
@@ -126,15 +138,16 @@ async def database_at(place: Place) -> AsyncIterator["SqliteDatabase | PostgresD
 @asynccontextmanager
 async def inbox_at(place: Place) -> AsyncIterator[Inbox]:
     """The inbox at *place*, whose tables are as this release needs them. Raises NotReady, SchemaOlder, SqlError."""
-    if place.is_missing:
-        raise NotReady(
-            f"there is no database at {place.where}; see the path, or make it: run 'migrate' with the same --url, "
-            "--service or environment"
-        )
-    async with database_at(place) as database:
-        inbox = Inbox.over(database)
-        await inbox.tables.check()
-        yield inbox
+    with place.meant():
+        if place.is_missing:
+            raise NotReady(
+                f"there is no database at {place.where}; see the path, or make it: run 'migrate' with the same --url, "
+                "--service or environment"
+            )
+        async with database_at(place) as database:
+            inbox = Inbox.over(database)
+            await inbox.tables.check()
+            yield inbox
 
 
 def with_inbox(args: argparse.Namespace, work: Callable[[Inbox], Awaitable[T]]) -> T:
@@ -162,7 +175,10 @@ def refusals() -> Iterator[None]:
     except InboxError as error:
         raise Refused(told(error), 2 if isinstance(error, ValueError) else 1) from error
     except SqlError as error:
-        raise Refused(str(error), 1 if getattr(error, "retryable", False) else error.exit_code) from error
+        refused = Refused(str(error), 1 if getattr(error, "retryable", False) else error.exit_code)
+        for note in getattr(error, "__notes__", ()):
+            refused.add_note(note)
+        raise refused from error
 
 
 def told(error: InboxError) -> str:

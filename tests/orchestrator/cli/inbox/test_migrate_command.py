@@ -147,6 +147,37 @@ def test_the_variable_names_the_database_when_there_is_no_service(command, url, 
     assert command("inbox", "stats").out == "the inbox is empty\n"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("inbox", "list"),
+        ("inbox", "purge", "--older-than", "7d", "--yes"),
+        ("schedules", "list"),
+        ("migrate",),
+        ("migrate", "status"),
+    ],
+)
+def test_what_is_wrong_with_a_database_of_the_variable_is_told_with_the_variable(command, monkeypatch, words):
+    """Nobody looks for it in a profile that was written months ago."""
+    monkeypatch.setenv("ORCHESTRATOR_STATE__URL", "shop.db")
+
+    result = command(*words)
+
+    assert result.code == 2
+    assert "error: the database URL 'shop.db' has no scheme" in result.err
+    assert "\n  this database is named by ORCHESTRATOR_STATE__URL of the environment\n" in result.err
+
+
+def test_a_file_of_the_variable_that_is_not_there_is_told_with_the_variable(command, monkeypatch):
+    """And one of the command line without it."""
+    said = command("inbox", "list", "--url", "sqlite://shop.db")
+    monkeypatch.setenv("ORCHESTRATOR_STATE__URL", "sqlite://shop.db")
+    named = command("inbox", "list")
+
+    assert (said.code, named.code) == (2, 2)
+    assert named.err == said.err + "  this database is named by ORCHESTRATOR_STATE__URL of the environment\n"
+
+
 def test_without_any_database_all_ways_to_name_one_are_told(command):
     """Service, option, variable."""
     result = command("inbox", "list")

@@ -21,7 +21,7 @@ def test_cancel_tells_what_became_of_each(cli, execute):
 
     assert (result.code, result.out) == (1, "2 cancelled, 2 not\n")
     assert len(result.err.splitlines()) == 2
-    assert f"run {done} is succeeded; cancel is not possible from there" in result.err
+    assert f"run {done} is succeeded; cancel is not possible from there: it has ended already\n" in result.err
     assert [cli("inbox", "show", each, "--json").json["state"] for each in (one, two)] == ["cancelled"] * 2
     assert cli("inbox", "cancel", one, "--json").json == {"cancelled": [one], "refused": []}
 
@@ -35,8 +35,26 @@ def test_retry_by_id(cli, execute):
 
     assert result == (0, "1 retried\n", "")
     assert cli("inbox", "show", run_id, "--json").json["state"] == "pending"
-    again = cli("inbox", "retry", run_id)
-    assert (again.code, again.err) == (1, f"error: run {run_id} is pending; retry is not possible from there\n")
+
+
+def test_a_run_that_cannot_be_retried_is_told_with_what_to_do_instead(cli, execute):
+    """It waits, is at work, or has succeeded."""
+    run_id = cli("inbox", "submit", TYPE).out.strip()
+
+    waiting = cli("inbox", "retry", run_id)
+    execute(None)
+    at_work = cli("inbox", "retry", run_id)
+    cli("inbox", "cancel", run_id)
+    cli("inbox", "retry", run_id)
+    execute(Succeeded("null"))
+    done = cli("inbox", "retry", run_id)
+
+    assert (waiting.code, at_work.code, done.code) == (1, 1, 1)
+    assert waiting.err.endswith("is pending; retry is not possible from there: it is tried anyway when it is due\n")
+    assert at_work.err.endswith(
+        "is leased; retry is not possible from there: a worker has it; cancel it first to begin anew\n"
+    )
+    assert "is succeeded; retry is not possible from there: submit its intent once more" in done.err
 
 
 def test_retry_by_state(cli, execute):
