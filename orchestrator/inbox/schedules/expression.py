@@ -8,6 +8,7 @@ from functools import lru_cache
 from orchestrator.cron import Cron, CronError
 from orchestrator.inbox.errors import InvalidSchedule
 
+_ZONES = ("CRON_TZ=", "TZ=")
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 
 
@@ -17,17 +18,14 @@ def narrow(text: str, tz: str) -> Cron:
     ``@daily`` and its kind become five fields, a Sunday that is written as 7 becomes 0, a prefix ``CRON_TZ=`` becomes
     the zone.
     """
+    _refuse_miscounted(text)
     try:
         cron = Cron.parse(text, tz)
     except CronError as error:
         raise InvalidSchedule(str(error)) from error
     fields = (cron.fields or "").split()
     if len(fields) != 5:
-        what = "has six fields, the first of them seconds" if fields else "is an interval"
-        raise InvalidSchedule(
-            f"the cron expression {cron.text!r} {what}; a schedule of the inbox has five fields and fires on the "
-            "minute: give for example '*/5 * * * *', and use a worker's interval for what is more frequent"
-        )
+        raise _too_wide(cron.text, "has six fields, the first of them seconds" if fields else "is an interval")
     if "L" in fields[2] or "L" in fields[4] or "#" in fields[4]:  # no day has an L in its name
         raise InvalidSchedule(
             f"the cron expression {cron.text!r} uses L, LW or #, which other programs on the same tables do not know; "
@@ -45,11 +43,35 @@ def understood(text: str, tz: str) -> Cron:
     so mean it the programs that write such rows.
     """
     words = str(text).split()
-    prefix = [words.pop(0)] if words and words[0].startswith(("CRON_TZ=", "TZ=")) else []
+    prefix = [words.pop(0)] if words and words[0].startswith(_ZONES) else []
     if len(words) == 6:
         words.insert(0, words.pop())
     words = ["*" if word == "?" else word for word in words]
     return Cron.parse(" ".join((*prefix, *words)), tz or "UTC")
+
+
+def _refuse_miscounted(text: object) -> None:
+    """Before the parser of all expressions, whose remedies are six fields and intervals: none for a schedule."""
+    words = text.split() if isinstance(text, str) else ["@"]
+    if words and words[0].startswith(_ZONES):
+        words = words[1:]
+    first = words[0].lower() if words else ""
+    if first == "@every":
+        raise _too_wide(text, "is an interval")
+    if len(words) in (5, 6) or first.startswith(("@", "every")):
+        return
+    count = f"{len(words)} field{'' if len(words) == 1 else 's'}"
+    macros = ", or @hourly, @daily, @weekly, @monthly, @yearly" if len(words) < 2 else ""
+    raise InvalidSchedule(
+        f"the cron expression {text!r} has {count}; give five: minute hour day-of-month month day-of-week{macros}"
+    )
+
+
+def _too_wide(text: object, what: str) -> InvalidSchedule:
+    return InvalidSchedule(
+        f"the cron expression {text!r} {what}; a schedule of the inbox has five fields and fires on the minute: give "
+        "for example '*/5 * * * *', and use a worker's interval for what is more frequent"
+    )
 
 
 def _weekdays(element: str) -> str:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.cron import Cron, CronError
+from orchestrator.inbox.errors import InvalidSchedule
 from orchestrator.inbox.schedules.expression import narrow, understood
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -33,6 +34,24 @@ def test_the_days_that_are_stored_are_the_days_that_were_written(days):
 
     assert list(islice(stored.fires(START), 20)) == list(islice(written.fires(START), 20))
     assert "7" not in (stored.fields or "").split()[4].replace("*/7", "")
+
+
+@pytest.mark.parametrize("text", ["", "x", "@every 5m", "* * *", "TZ=UTC 0 9 * *", "0 9 * * * * 2030", "* * * * * *"])
+def test_no_remedy_is_one_that_a_schedule_refuses_as_well(text):
+    """Neither seconds nor intervals, which cron expressions have elsewhere."""
+    with pytest.raises(InvalidSchedule, match="give") as refused:
+        narrow(text, "UTC")
+
+    said = str(refused.value)
+    assert repr(text) in said
+    assert "or six" not in said
+    assert "every 5m" not in said.replace(repr(text), "")
+
+
+def test_one_word_that_is_no_macro_is_offered_them():
+    """In place of the fields."""
+    with pytest.raises(InvalidSchedule, match=r"'daily' has 1 field; give five: minute .*, or @hourly, @daily"):
+        narrow("daily", "UTC")
 
 
 @pytest.mark.parametrize(
