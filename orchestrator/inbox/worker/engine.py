@@ -251,10 +251,13 @@ class Engine:
             error = trouble
         # A file that refuses writes was writable when it was opened, and may be so again.
         passes = bool(getattr(error, "retryable", False)) or isinstance(error, DatabaseReadOnly)
-        wait = self._backoff.failed(self._now())
+        failed_at = self._now()
+        wait = self._backoff.failed(failed_at)
         impatient = self._until_idle and self._backoff.failures > PATIENCE
         kept = self._settling.within_reason(kept, error, hopeless=impatient or not passes, now=now)
         self._executions.ended = [*kept, *self._executions.ended]
+        if self._executions.ended:  # they are tried before anything is claimed
+            wait = self._backoff.settle_from - failed_at
         if passes and (not self._until_idle or self._executions.ended or self._closing):
             self._logger.warning("inbox.poll_failed: %s; again in %.1f s", error, wait)
         else:

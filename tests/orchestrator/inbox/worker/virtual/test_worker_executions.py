@@ -1,6 +1,7 @@
 """What happens to handlers that are late, stall, hang, lose their lease or keep how far they got."""
 
 import logging
+import re
 from dataclasses import dataclass, replace
 
 import anyio
@@ -214,6 +215,34 @@ async def test_outcomes_outlive_an_outage_of_the_database(inbox, database, polle
     assert (run.state, run.result, run.attempt) == (State.SUCCEEDED, '"kept"', 0)
     assert 4 <= poller.statistics.errors["DatabaseBusy"] <= 15
     assert "inbox.poll_failed" in caplog.text
+
+
+async def test_the_log_of_an_outage_says_when_kept_outcomes_are_tried_again(inbox, database, poller_of, during, caplog):
+    """Sooner than claims, of which it speaks when there are none."""
+
+    async def work(run):
+        database.down = True
+        return "kept"
+
+    run_id = await inbox.submit("mail.v1", 1)
+    async with during(poller_of(work)):
+        await anyio.sleep(15)
+        database.down = False
+        await ends(inbox, run_id)
+        of_outcomes = _waits_of(caplog)
+        caplog.clear()
+        database.down = True
+        await anyio.sleep(15)
+        database.down = False
+    of_claims = _waits_of(caplog)
+
+    assert (of_outcomes[0], of_outcomes == sorted(of_outcomes)) == (0.1, True)
+    assert max(of_outcomes) <= 4.4
+    assert (0.9 <= of_claims[0] <= 1.1, max(of_claims) > 4.4) == (True, True)
+
+
+def _waits_of(caplog):
+    return [float(said) for said in re.findall(r"again in ([0-9.]+) s", caplog.text)]
 
 
 async def test_a_poller_that_ends_in_an_outage_drops_outcomes_loudly(inbox, database, poller_of, during, caplog):
