@@ -22,6 +22,8 @@ def narrow(text: str, tz: str) -> Cron:
     try:
         cron = Cron.parse(text, tz)
     except CronError as error:
+        if isinstance(error.__cause__, ImportError):  # an interval would do without it, and is none for a schedule
+            raise InvalidSchedule("schedules need cronsim: pip install 'longrun-orchestrator[cron]'") from error
         raise InvalidSchedule(str(error)) from error
     fields = (cron.fields or "").split()
     if len(fields) != 5:

@@ -1,5 +1,6 @@
 """Expressions as the tables hold them."""
 
+import sys
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -46,6 +47,14 @@ def test_no_remedy_is_one_that_a_schedule_refuses_as_well(text):
     assert repr(text) in said
     assert "or six" not in said
     assert "every 5m" not in said.replace(repr(text), "")
+
+
+def test_without_cronsim_a_schedule_is_refused_with_what_to_install(monkeypatch):
+    """And not with an interval as the way out."""
+    monkeypatch.setitem(sys.modules, "cronsim", None)
+
+    with pytest.raises(InvalidSchedule, match=r"pip install 'longrun-orchestrator\[cron\]'$"):
+        narrow("0 9 * * *", "UTC")
 
 
 def test_one_word_that_is_no_macro_is_offered_them():
