@@ -188,8 +188,21 @@ def _prepare(connection: sqlite3.Connection, path: Path | None, busy_timeout: fl
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise _corrupt(str(path), str(found))
-    connection.execute("BEGIN IMMEDIATE")  # a file that refuses writes is found out now, not at the first intent
-    connection.execute("ROLLBACK")
+    _try_to_write(connection, busy_timeout)
+
+
+def _try_to_write(connection: sqlite3.Connection, busy_timeout: float) -> None:
+    # A file that refuses writes is found out now, not at the first intent. One that somebody writes to does not refuse
+    # them, and is not waited for: who only looks needs no lock.
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {round(busy_timeout * 1000)}")
 
 
 def _write_ahead(connection: sqlite3.Connection, busy_timeout: float) -> None:

@@ -169,6 +169,25 @@ async def test_a_lock_of_another_program_is_worth_another_try(tmp_path):
     assert caught.value.retryable
 
 
+async def test_a_file_that_another_program_writes_to_is_opened_and_read_meanwhile(tmp_path):
+    """Whoever only looks needs no lock; who writes waits for it as always."""
+    async with SqliteDatabase.open(tmp_path / "state.db") as database:
+        await database.migrate("things", ["CREATE TABLE thing (id INTEGER PRIMARY KEY, name TEXT)"])
+        await database.transaction(insert)
+    other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    async with SqliteDatabase.open(tmp_path / "state.db", busy_timeout=0.05) as database:
+        await database.migrate("things", ["CREATE TABLE thing (id INTEGER PRIMARY KEY, name TEXT)"])
+        read = await database.read(names)
+        patience = await database.read(lambda c: c.execute("PRAGMA busy_timeout").fetchone()[0])
+        with pytest.raises(DatabaseBusy):
+            await database.transaction(insert)
+    other.close()
+
+    assert (read, patience) == (["a"], 50)
+
+
 @pytest.mark.parametrize("content", [b"not a database", b"x" * 8192])
 async def test_a_foreign_file_is_refused_and_left_as_it_is(tmp_path, content):
     """A short one too, which SQLite itself would write over."""
