@@ -290,7 +290,7 @@ _CORRUPT = (
 )
 _BUSY = (
     DatabaseBusy,
-    "another process is writing; it is tried again, and a long transaction elsewhere should be ended",
+    "another process is writing; it may be tried again, and a long transaction elsewhere should be ended",
 )
 
 _BY_CODE: dict[int, tuple[type[SqlError], str]] = {

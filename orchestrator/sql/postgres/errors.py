@@ -34,13 +34,13 @@ _RIGHTS: Remedy = (AccessDenied, "grant this user the right, or connect as one t
 _NO_DATABASE: Remedy = (UnknownDatabase, "create it (createdb), or see the name at the end of the URL's path")
 _FULL_HOUSE: Remedy = (
     TooManyConnections,
-    "it is tried again; lower the size of the pools or raise max_connections (or the role's limit)",
+    "it may be tried again; lower the size of the pools or raise max_connections (or the role's limit)",
 )
-_STOPPING: Remedy = (ServerStopping, "nothing of this transaction was stored; it is tried again")
-_NOT_YET: Remedy = (DatabaseUnreachable, "the server is starting or stopping; it is tried again")
-_LOST: Remedy = (ConnectionLost, "nothing of this transaction was stored; it is tried again on a new connection")
+_STOPPING: Remedy = (ServerStopping, "nothing of this transaction was stored; it may be tried again")
+_NOT_YET: Remedy = (DatabaseUnreachable, "the server is starting or stopping; it may be tried again")
+_LOST: Remedy = (ConnectionLost, "nothing of this transaction was stored; it may be tried again on a new connection")
 _CONFLICT: Remedy = (TransactionConflict, "nothing of this transaction was stored; try it again")
-_EXHAUSTED: Remedy = (ServerExhausted, "it is tried again; see the server's log and its memory settings")
+_EXHAUSTED: Remedy = (ServerExhausted, "it may be tried again; see the server's log and its memory settings")
 _CORRUPT: Remedy = (DatabaseCorrupt, "see the server's log; keep a copy of its data folder before any repair")
 _UNREACHABLE: Remedy = (DatabaseUnreachable, "see that the server runs, listens on that address and is not walled off")
 
@@ -58,7 +58,10 @@ _BY_STATE: dict[str, Remedy] = {
     "53200": _EXHAUSTED,
     "53300": _FULL_HOUSE,
     "53400": _EXHAUSTED,
-    "55P03": (DatabaseBusy, "another transaction holds the lock; it is tried again, and a long one should be ended"),
+    "55P03": (
+        DatabaseBusy,
+        "another transaction holds the lock; it may be tried again, and a long one should be ended",
+    ),
     "57014": (StatementTimeout, "make it smaller or give it an index, or raise statement_timeout in the URL's options"),
     "57P01": _STOPPING,
     "57P02": _STOPPING,

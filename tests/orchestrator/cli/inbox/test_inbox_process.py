@@ -185,6 +185,7 @@ def test_a_database_that_others_hold_is_one_line(orchestrator, folder):
 
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.startswith(f"error: {folder}/x.db: database is locked; ")
+    assert "it may be tried again" in result.stderr, "nobody does that here"
     assert result.stderr.count("\n") == 1
 
 
