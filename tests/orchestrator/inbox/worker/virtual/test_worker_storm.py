@@ -14,6 +14,8 @@ pytestmark = pytest.mark.anyio
 
 KINDS = ("free.v1", "two.v1", "total.v1", "rated.v1")
 SLOTS = 5
+#: Each takes a second or two: the quick loop is content with the first two.
+SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 8))]
 
 
 class Ledger:
@@ -73,7 +75,7 @@ class Ledger:
         return True
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", SEEDS)
 async def test_every_intent_ends_once_and_no_limit_is_ever_passed(inbox, database, seed):  # noqa: C901 - one storm
     """Whatever happens meanwhile; and no slot is lost."""
     random = Random(seed)
