@@ -18,7 +18,7 @@ test: $(READY) ## the whole suite
 	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 quick: $(READY) ## the quick loop: few examples for each law, nothing slow
-	HYPOTHESIS_PROFILE=loop $(BIN)/python -m pytest -n 4 --dist worksteal -m "not slow"
+	HYPOTHESIS_PROFILE=loop $(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow"
 
 check: $(READY) ## everything that CI checks but the tests
 	$(BIN)/ruff check .
