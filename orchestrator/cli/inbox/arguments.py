@@ -19,6 +19,9 @@ T = TypeVar("T")
 STATES = ("pending", "leased", "succeeded", "failed", "cancelled")
 ENDED = ("succeeded", "failed", "cancelled")
 
+#: What to do about a payload that a shell, or somebody in a hurry, has made no JSON of.
+_QUOTED = """; quote it for the shell, as '{"order": 7}', or give it as @FILE or -"""
+
 PAYLOAD_HELP = "JSON, - for standard input, or @FILE; {} when it is left out"
 
 
@@ -87,7 +90,9 @@ def payload(said: str | None) -> "JsonValue":
         value: JsonValue = json.loads(document, parse_constant=_refuse)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise PayloadError(f"the payload{source} is no JSON: {error.msg} ({place}); {_near(error)}") from None
+        raise PayloadError(
+            f"the payload{source} is no JSON: {error.msg} ({place}); {_near(error)}{'' if source else _QUOTED}"
+        ) from None
     except (ValueError, RecursionError) as error:
         why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise PayloadError(f"the payload{source} is no JSON: {why}") from None
@@ -97,6 +102,8 @@ def payload(said: str | None) -> "JsonValue":
 def _document(said: str) -> tuple[str, str]:
     if said != "-" and not said.startswith("@"):
         return said, ""
+    if said == "@":
+        raise PayloadError("the payload is '@' without a file; write its name behind it, as @report.json")
     source = " on standard input" if said == "-" else f" in {said[1:]!r}"
     if said == "-" and sys.stdin is None:
         raise PayloadError(f"the payload{source} cannot be read: it is closed")

@@ -75,6 +75,11 @@ def test_a_run_may_be_for_later(cli, when):
         ('{"a": 1', "is no JSON: Expecting ',' delimiter (line 1, column 8); it ends there"),
         ("{'a': 1}", "is no JSON: Expecting property name enclosed in double quotes (line 1, column 2)"),
         ("NaN", "is no JSON: NaN is none of its values"),
+        (
+            "{order: 7}",
+            """there stands 'order: 7}'; quote it for the shell, as '{"order": 7}', or give it as @FILE or -""",
+        ),
+        ("@", "the payload is '@' without a file; write its name behind it, as @report.json"),
         ("[" * 100_000, "is no JSON: it is nested too deeply"),
         ("@nowhere.json", "in 'nowhere.json' cannot be read: No such file or directory"),
         ("@.", "in '.' cannot be read: Is a directory"),
