@@ -3,6 +3,7 @@
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
+from inspect import signature
 from typing import Any, TypeVar, overload
 
 from orchestrator.contracts import IntentHandler, Stall, TypedIntentRun
@@ -42,6 +43,7 @@ class Handler:
         where = f"handler of {self.type!r}"
         if not callable(self.work):
             raise InvalidHandler(f"the {where} is {self.work!r}; give an async function")
+        _check_signature(where, self.work)
         if self.timeout is not None and not _seconds(self.timeout):
             raise InvalidHandler(f"{where}: timeout is {self.timeout!r}; give seconds above 0")
         if self.stall is not None and not isinstance(self.stall, Stall):
@@ -168,6 +170,20 @@ class Handlers:
                 f"{new.type!r} has two handlers, {_name(known.work)} and {_name(new.work)}; "
                 "remove one, or give it a type of its own"
             )
+
+
+def _check_signature(where: str, work: Callable[..., object]) -> None:
+    try:
+        parameters = signature(work)
+    except (TypeError, ValueError):  # as some of C's: what it takes shows when it is called
+        return
+    try:
+        parameters.bind(None)
+    except TypeError as error:
+        raise InvalidHandler(
+            f"{where}: {_name(work)}{parameters} cannot be called with a run alone ({error}); give an async function "
+            "of one argument, the run"
+        ) from None
 
 
 def _seconds(value: object) -> bool:

@@ -1,10 +1,17 @@
 """The inbox as its users see it, on a real PostgreSQL server."""
 
+import os
+import re
+from pathlib import Path
+
 import anyio
 import anyio.lowlevel
+import psycopg
 import pytest
 
-from orchestrator.inbox import Handlers, Inbox, Intent, Poller, State, handler
+from orchestrator.contracts import IntentRun
+from orchestrator.inbox import Handlers, Inbox, Intent, Poller, State, Ticker, handler
+from orchestrator.sql import AccessDenied
 
 pytestmark = pytest.mark.anyio
 
@@ -84,3 +91,50 @@ async def test_an_intent_joins_the_callers_transaction(postgres_url: str) -> Non
         listed = await inbox.list()
 
     assert listed.runs == []
+
+
+async def test_a_producer_and_a_worker_need_the_rights_of_the_page_of_operations_alone(
+    postgres_url: str,
+) -> None:
+    """Neither can change the tables; the producer cannot take or change a run."""
+    page = (Path(__file__).parents[3] / "docs" / "inbox-operations.md").read_text(encoding="utf-8")
+    (grants,) = re.findall(r"```sql\n(.*?)```", page, flags=re.DOTALL)
+    producer, worker = (f"shop_{name}_{os.getpid()}" for name in ("producer", "worker"))
+    grants = grants.replace("shop_producer", producer).replace("shop_worker", worker)
+    sent = []
+
+    async def send(run: IntentRun) -> None:
+        await run.heartbeat()
+        await run.checkpoint.save(len(sent))
+        sent.append(run.payload)
+        if run.payload == "second":
+            raise ConnectionError("away")
+
+    def acting(role: str) -> str:
+        return f"{postgres_url}{'&' if '?' in postgres_url else '?'}options=-c%20role%3D{role}"
+
+    with psycopg.connect(postgres_url, autocommit=True) as owner:
+        try:
+            owner.execute(f"CREATE ROLE {producer}; CREATE ROLE {worker}")
+            async with Inbox.open(postgres_url) as inbox:
+                await inbox.schedule("mail.v1", "by schedule").cron("0 9 * * 1").create()
+            owner.execute(grants)
+            owner.execute("UPDATE workflow.workflow_schedule SET next_run_at = now()")
+            async with Inbox.open(acting(producer), migrate=False) as inbox:
+                first = await inbox.submit("mail.v1", "first", idempotency_key="one")
+                assert await inbox.submit("mail.v1", "first", idempotency_key="one") == first
+                await inbox.submit_many([Intent("mail.v1", "second")])
+                with pytest.raises(AccessDenied, match="grant this user the right"):
+                    await inbox.cancel(first)
+                with pytest.raises(AccessDenied, match="permission denied"):
+                    await Poller(inbox, Handlers().add("mail.v1", send)).poll()
+            async with Inbox.open(acting(worker), migrate=False) as inbox:
+                await Ticker(inbox).tick()
+                await Poller(inbox, Handlers().add("mail.v1", send)).poll()
+                purged = await inbox.purge(0)
+                (waiting,) = (await inbox.list()).runs
+        finally:
+            for role in (producer, worker):
+                owner.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+    assert sorted(sent) == ["by schedule", "first", "second"]
+    assert (purged, waiting.payload, waiting.attempt) == (2, '"second"', 1)

@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import TypedDict
 
 import pytest
@@ -143,6 +144,25 @@ def test_a_decorated_handler_has_its_options():
     made = handler("mail.v1", timeout=5, stall=Stall(expected=2), concurrency=3, total=4, rate=Rate(1, 2))(work)
 
     assert (made.timeout, made.stall, made.limit) == (5, Stall(expected=2), Limit(3, 4, Rate(1, 2)))
+
+
+def test_a_handler_that_cannot_be_called_with_a_run_is_refused_when_it_is_made():
+    """Each run of the type would fail otherwise. What cannot be looked into is taken as it is."""
+
+    async def none():
+        """Of no run."""
+
+    async def two(run, order):
+        """Of more than a run."""
+
+    async def more(run, order=None, *rest, **options):
+        """What may be called with one."""
+
+    for work, what in ((none, r"none\(\)"), (two, r"two\(run, order\)")):
+        with pytest.raises(InvalidHandler, match=rf"handler of 'mail.v1': .*{what} cannot be called with a run alone"):
+            handler("mail.v1")(work)
+    for work in (more, print, lambda run: more(run), partial(two, order=1)):
+        assert Handlers().add("mail.v1", work).types == ("mail.v1",)
 
 
 def test_what_is_no_model_is_refused_when_the_poller_is_made():
