@@ -12,7 +12,7 @@ from orchestrator.contracts import Database
 from orchestrator.inbox.errors import InboxError, InvalidIntent
 from orchestrator.inbox.store.port import Store
 from orchestrator.inbox.store.records import NewRun, Stored
-from orchestrator.inbox.writing import Units, writing
+from orchestrator.inbox.writing import PATIENCE, Occupied, Units, Writing, writing
 from orchestrator.sql import SqlError
 
 T = TypeVar("T")
@@ -53,31 +53,45 @@ class _Batch:
         self.outcomes: Sequence[Stored | Exception] | None = None
 
 
+class _Line:
+    """Runs that are submitted one by one, in batches behind each other."""
+
+    __slots__ = ("last", "writing")
+
+    def __init__(self, writing: Writing) -> None:
+        self.writing = writing
+        self.last: _Batch | None = None
+
+
 class Submissions:
     """Stores runs. Those that arrive while a statement is under way share the next one, so nobody waits for company.
 
-    A commit is one wait for the disk; so shared, a busy producer pays it once for many. *stored* is called once for
-    each statement with its new runs, after the commit.
+    A commit is one wait for the disk; so shared, a busy producer pays it once for many. Runs whose key may be that of a
+    transaction which is still open share none with those that have no key, and wait for it each alone. *stored* is
+    called once for each statement with its new runs, after the commit.
     """
 
     def __init__(self, database: Database, store: Store, stored: Callable[[Sequence[NewRun]], None]) -> None:
-        self._one_by_one = writing(database, store)
+        self._plain = _Line(writing(database, store))
+        self._keyed = _Line(writing(database, store, PATIENCE))
         self._together = writing(database, store)  # apart, so that a thousand do not hold up the one
+        self._together_keyed = writing(database, store, PATIENCE)
         self._units = Units(database, store)
         self._stored = stored
-        self._last: _Batch | None = None
 
     async def __call__(self, run: NewRun) -> Stored:
         """Store *run*. Cancelled before, nothing is stored; cancelled meanwhile, all the same it is, and others' too.
 
-        Raises what the database says of this run, and SqlError.
+        Not so one that waits alone for another transaction with its key. Raises what the database says of this run, and
+        SqlError.
         """
         await checkpoint_if_cancelled()
-        batch = self._last
+        line = self._plain if run.idempotency_key is None else self._keyed
+        batch = line.last
         if batch is None or batch.begun or len(batch.runs) >= LARGEST or batch.size >= LARGEST_SIZE:
             place = 0
-            batch = self._last = _Batch(run, batch)
-            await _undisturbed(self._write(batch))
+            batch = line.last = _Batch(run, batch)
+            await _undisturbed(self._write(line, batch))
         else:
             place = len(batch.runs)
             batch.runs.append(run)
@@ -86,6 +100,8 @@ class Submissions:
         if batch.outcomes is None:
             raise InboxError("the program ended while this intent was being stored; whether it was is unknown")
         outcome = batch.outcomes[place]
+        if isinstance(outcome, Occupied):
+            outcome = await _undisturbed(self._alone(run))
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -109,7 +125,7 @@ class Submissions:
         try:
             if count <= CHUNK or (keyed and count <= LARGEST):
                 made.extend(runs)
-                stored = await self._together.some(made)
+                stored = await (self._many_keyed(made) if keyed else self._together.some(made))
             else:
                 stored = await (self._units if keyed else self._together).all(chunks())
         except (SqlError, InboxError):
@@ -119,24 +135,38 @@ class Submissions:
         self._tell(made, stored)
         return stored
 
-    async def _write(self, batch: _Batch) -> None:
+    async def _many_keyed(self, runs: Sequence[NewRun]) -> Sequence[Stored]:
+        try:
+            return await self._together_keyed.some(runs)
+        except Occupied:
+            return await self._units.some(runs)
+
+    async def _alone(self, run: NewRun) -> Stored | Exception:
+        outcomes = await self._outcomes(self._units, [run])
+        self._tell([run], outcomes)
+        return outcomes[0]
+
+    async def _write(self, line: _Line, batch: _Batch) -> None:
         try:
             if batch.before is not None and not batch.before.done.is_set():
                 await batch.before.done.wait()
                 await cancel_shielded_checkpoint()  # who was in it and submits again at once comes along
             batch.before = None
             batch.begun = True
-            batch.outcomes = outcomes = await self._outcomes(batch.runs)
+            batch.outcomes = outcomes = await self._outcomes(line.writing, batch.runs)
             self._tell(batch.runs, outcomes)
         finally:
             batch.begun = True
             batch.done.set()
-            if self._last is batch:
-                self._last = None  # its payloads may be megabytes
+            if line.last is batch:
+                line.last = None  # its payloads may be megabytes
 
-    async def _outcomes(self, runs: Sequence[NewRun]) -> Sequence[Stored | Exception]:
+    async def _outcomes(self, writing: Writing, runs: Sequence[NewRun]) -> Sequence[Stored | Exception]:
         try:
-            return await self._one_by_one.some(runs)
+            return await writing.some(runs)
+        except Occupied as error:
+            if len(runs) == 1:
+                return [error]
         except (SqlError, InboxError) as error:
             if isinstance(error, SqlError) or len(runs) == 1:
                 return [error] * len(runs)
@@ -144,7 +174,7 @@ class Submissions:
             if len(runs) == 1:
                 return [_refusal(f"intent {runs[0].type!r}", error)]
         return [
-            (await self._outcomes([run]))[0] for run in runs
+            (await self._outcomes(writing, [run]))[0] for run in runs
         ]  # somebody's is refused; it must not be the others' loss
 
     def _tell(self, runs: Sequence[NewRun], outcomes: Sequence[Stored | Exception]) -> None:

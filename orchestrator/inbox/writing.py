@@ -9,7 +9,14 @@ from orchestrator.contracts import Database
 from orchestrator.inbox.store.direct import Direct
 from orchestrator.inbox.store.port import Store
 from orchestrator.inbox.store.records import NewRun, Stored
-from orchestrator.sql import Lane, Server, server_of
+from orchestrator.sql import DatabaseBusy, Lane, Server, server_of
+
+#: How long intents that share a statement wait for another transaction, which is not committed and has the key of one.
+PATIENCE = "200ms"
+
+
+class Occupied(Exception):
+    """A key is another transaction's that is still open: who needs it waits for that one alone."""
 
 
 class Writing(Protocol):
@@ -41,20 +48,29 @@ class Units:
 
 
 class Express:
-    """By a lane of its own on PostgreSQL."""
+    """By a lane of its own on PostgreSQL. *patience*: how long it waits for others' keys; None for as long as it takes.
 
-    def __init__(self, database: Database, store: Direct, units: Units) -> None:
+    Raises Occupied when that is over, with nothing stored.
+    """
+
+    def __init__(self, database: Database, store: Direct, units: Units, patience: str | None) -> None:
         self._database = database
         self._store = store
         self._units = units
+        self._patience = patience
         self._lane_of: tuple[Server, Lane] | None = None
         self._turn = anyio.Lock(fast_acquire=True)  # what it is taken for waits for the server all the same
 
     async def some(self, runs: Sequence[NewRun]) -> Sequence[Stored]:
         """See :class:`Writing`. Runs whose key is taken cost a unit of work more."""
         query = self._store.inserting(runs)
-        async with self._turn:
-            new = query.read(await self._lane.fetch(query.statement, query.values))
+        try:
+            async with self._turn:
+                new = query.read(await self._lane.fetch(query.statement, query.values))
+        except DatabaseBusy as error:
+            if self._patience is None:
+                raise
+            raise Occupied from error
         if len(new) == len(runs):
             return [Stored(run.id, existed=False) for run in runs]
         others = [run for run in runs if run.id not in new]
@@ -80,11 +96,12 @@ class Express:
         server = server_of(self._database)
         assert server is not None, "only PostgreSQL has a store of statements"
         if self._lane_of is None or self._lane_of[0] is not server:  # opened again with its service
-            self._lane_of = (server, server.lane(self._store.session))
+            waits = "" if self._patience is None else f"; SET lock_timeout = '{self._patience}'"
+            self._lane_of = (server, server.lane(f"{self._store.session}{waits}"))
         return self._lane_of[1]
 
 
-def writing(database: Database, store: Store) -> Writing:
-    """For this kind of database."""
+def writing(database: Database, store: Store, patience: str | None = None) -> Writing:
+    """For this kind of database; *patience* as for :class:`Express`."""
     units = Units(database, store)
-    return Express(database, store, units) if isinstance(store, Direct) else units
+    return Express(database, store, units, patience) if isinstance(store, Direct) else units

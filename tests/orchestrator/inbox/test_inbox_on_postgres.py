@@ -138,3 +138,31 @@ async def test_a_producer_and_a_worker_need_the_rights_of_the_page_of_operations
                 owner.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
     assert sorted(sent) == ["by schedule", "first", "second"]
     assert (purged, waiting.payload, waiting.attempt) == (2, '"second"', 1)
+
+
+async def test_a_key_of_a_transaction_that_is_still_open_keeps_only_its_own_submits_waiting(postgres_url: str) -> None:
+    """Those who would have shared a statement or a connection with them have done meanwhile."""
+    waits, others = {}, {}
+
+    async def one(ids, name, key) -> None:
+        ids[name] = await inbox.submit("mail.v1", name, idempotency_key=key)
+
+    async def many(ids, name, key) -> None:
+        (ids[name],) = await inbox.submit_many([Intent("mail.v1", name, idempotency_key=key)])
+
+    async with Inbox.open(postgres_url) as inbox:
+        with psycopg.connect(postgres_url) as open_, anyio.fail_after(20):
+            taken = inbox.submit_in(open_, "mail.v1", "first", idempotency_key="taken")
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(many, waits, "many", "taken")
+                tg.start_soon(one, waits, "one", "taken")
+                tg.start_soon(one, others, "keyed", "free")
+                tg.start_soon(one, others, "plain", None)
+                tg.start_soon(many, others, "many", "another")
+                while len(others) < 3:
+                    await anyio.lowlevel.checkpoint()
+                assert waits == {}
+                open_.commit()
+
+    assert waits == {"one": taken, "many": taken}
+    assert not any(each.existed for each in others.values())
