@@ -10,7 +10,7 @@ from orchestrator.inbox.worker.admission import BATCH, wanted
 from orchestrator.inbox.worker.backoff import Backoff, Contention
 from orchestrator.inbox.worker.executions import Executions
 from orchestrator.inbox.worker.news import News
-from orchestrator.inbox.worker.round import SWEEP_BATCH, Done, Round
+from orchestrator.inbox.worker.round import PROMOTE_BATCH, SWEEP_BATCH, Done, Round
 from orchestrator.inbox.worker.routes import Routes
 
 #: Seconds between two sweeps of expired leases.
@@ -22,7 +22,7 @@ LATE = 1.0
 #: Seconds after a wake-up until it is seen whether it brought something for later.
 PROMOTE_SOON = 0.25
 
-#: Seconds between two looks at what another worker has just locked, at least.
+#: Seconds between two promotions, at least.
 PROMOTE_AGAIN = 0.01
 
 #: Every so many claims, the longest waiting runs come first whatever their priority: none waits for ever.
@@ -46,6 +46,7 @@ class Agenda:
         executions: Executions,
         backoff: Backoff,
         contention: Contention,
+        behind: Contention,
         *,
         most: int,
         worker_id: str,
@@ -63,6 +64,7 @@ class Agenda:
         self._executions = executions
         self._backoff = backoff
         self._contention = contention
+        self._behind = behind
         self._most = most
         self._worker_id = worker_id
         self._types = types
@@ -209,6 +211,10 @@ class Agenda:
             # What other processes put off rings here for nobody, and a poller with a backlog never looks by itself.
             soon = self._poll_interval if next_in is None else min(next_in, self._poll_interval)
             self._promote_at = began + max(soon, PROMOTE_AGAIN)
+            if next_in == 0 and done.promoted.count < PROMOTE_BATCH:  # what is due is locked by others
+                self._promote_at = max(self._promote_at, self._behind.met(now))
+            else:
+                self._behind.over()
             if self._woken_at > began:  # by what it may not have seen
                 self._promote_at = min(self._promote_at, self._woken_at + PROMOTE_SOON)
             if done.promoted.count:

@@ -153,6 +153,7 @@ class Poller:
             executions,
             backoff,
             Contention(self._random),
+            Contention(self._random),
             most=carried_out.most,
             worker_id=self.worker_id,
             types=self._types,

@@ -60,6 +60,7 @@ class AgendaMachine(RuleBasedStateMachine):
             self.executions,
             self.backoff,
             Contention(lambda: 0.5),
+            Contention(lambda: 0.5),
             most=most,
             worker_id="me",
             types=tuple(handlers.types),

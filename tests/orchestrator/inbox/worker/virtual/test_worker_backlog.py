@@ -4,6 +4,8 @@ import anyio
 import pytest
 
 from orchestrator.inbox import Handlers, Inbox, Intent, Poller
+from orchestrator.inbox.store.records import Promoted
+from orchestrator.inbox.store.sqlite.store import SqliteStore
 from tests.orchestrator.inbox.worker.virtual.conftest import InlineDatabase, now
 
 pytestmark = pytest.mark.anyio
@@ -65,3 +67,29 @@ async def test_rounds_that_claim_nothing_do_not_hide_what_another_process_stored
     assert [at - submitted < 55 for at in started] == [True]
     for each in (here, there):
         each.connection.close()
+
+
+class Late(SqliteStore):
+    """As a server's while another transaction has *locked* what has become due."""
+
+    locked = True
+
+    def promote(self, connection, limit):
+        return Promoted(0, 0.0) if self.locked else super().promote(connection, limit)
+
+
+async def test_what_has_become_due_and_is_locked_is_asked_for_less_and_less_often(inbox, database, poller_of, during):
+    """It may be locked for minutes; all the same it starts within a second when it is free."""
+    inbox.store, started = Late(now), []
+
+    async def work(run):
+        started.append(anyio.current_time())
+
+    await inbox.submit("mail.v1", 1, delay=1)
+    async with during(poller_of(work, poll_interval=1000)):
+        await anyio.sleep(60)
+        looks, inbox.store.locked, freed = database.transactions, False, anyio.current_time()
+        await anyio.sleep(2)
+
+    assert looks < 60 * 5
+    assert [freed < at < freed + 1 for at in started] == [True]
