@@ -26,7 +26,7 @@ class Done:
 
 
 class Round:
-    """A unit of work. A claim that finds nothing looks for what became due meanwhile."""
+    """A unit of work. A claim that finds nothing looks for what became due meanwhile; another round claims that."""
 
     __slots__ = ("ended", "promote", "register", "request", "store", "sweep")
 
@@ -61,11 +61,11 @@ class Round:
         store, request = self.store, self.request
         if self.register:
             store.register(connection, self.register)
-        promoted = store.promote(connection, PROMOTE_BATCH) if self.promote else None
         outcomes = [Settled(each.execution.claimed.hold, each.outcome) for each in self.ended]
         turn = store.turn(connection, outcomes, request)
         # After the outcomes: nothing could be stored for a while, and their leases may have ended.
         swept = store.sweep(connection, SWEEP_BATCH) if self.sweep else None
-        if promoted is None and request is not None and not turn.claimed:
-            promoted = store.promote(connection, PROMOTE_BATCH)
+        # The same here: what becomes claimable is locked until the end, and outcomes may have to wait for a lock.
+        promote = self.promote or (request is not None and not turn.claimed)
+        promoted = store.promote(connection, PROMOTE_BATCH) if promote else None
         return Done(turn, swept, promoted, store.pulse(connection))

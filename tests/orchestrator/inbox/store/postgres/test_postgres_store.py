@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -15,6 +16,8 @@ from orchestrator.inbox.errors import InboxError
 from orchestrator.inbox.machine import State
 from orchestrator.inbox.store.postgres.connection import rows, texts
 from orchestrator.inbox.store.records import ClaimRequest, Failed, Settled, Succeeded
+from orchestrator.inbox.worker.executions import Ended
+from orchestrator.inbox.worker.round import Round
 from tests.orchestrator.inbox.conftest import IDS, new
 
 
@@ -161,6 +164,34 @@ def test_runs_that_somebody_changes_while_a_claim_is_under_way_are_claimed_all_t
 
     assert (told.lost, list(told.claimed), told.refused) == (frozenset(), [], 20)
     assert len(again.claimed) == 20
+
+
+def test_an_outcome_that_waits_for_a_lock_keeps_nothing_that_became_due_from_the_others(connect, store):
+    """A worker makes claimable what is due when nothing in its transaction has to wait any more."""
+    worker, other, somebody = connect(), connect(), connect()
+    store.insert(worker, [new(), new("late.v1")])
+    other.execute("UPDATE workflow.workflow_run SET ready = false WHERE type = 'late.v1'")
+    with worker.transaction():
+        (held,) = store.claim(worker, ClaimRequest("w1", ["mail.v1"], 1, 30.0))
+    ended = Ended(SimpleNamespace(claimed=held), Succeeded("1"))
+
+    def settle():
+        with worker.transaction():
+            return Round(store, [ended], None, promote=True)(worker)
+
+    with ThreadPoolExecutor(1) as pool:
+        with somebody.transaction():
+            somebody.execute("SELECT FROM workflow.workflow_run WHERE id = %s FOR UPDATE", [held.hold.run_id])
+            settled = pool.submit(settle)
+            waits = "SELECT FROM pg_locks WHERE pid = %s AND NOT granted"
+            while not somebody.execute(waits, [worker.info.backend_pid]).fetchall():
+                pass
+            with other.transaction():
+                promoted = store.promote(other, 10)
+        done = settled.result(30)
+
+    assert promoted.count == 1
+    assert (done.turn.lost, done.promoted.count) == (frozenset(), 0)
 
 
 def test_a_row_that_somebody_has_locked_keeps_no_other_lease_from_its_renewal(connect, store):
