@@ -75,7 +75,6 @@ class Submissions:
         self._plain = _Line(writing(database, store))
         self._keyed = _Line(writing(database, store, PATIENCE))
         self._together = writing(database, store)  # apart, so that a thousand do not hold up the one
-        self._together_keyed = writing(database, store, PATIENCE)
         self._units = Units(database, store)
         self._stored = stored
 
@@ -123,23 +122,19 @@ class Submissions:
                 yield chunk
 
         try:
-            if count <= CHUNK or (keyed and count <= LARGEST):
+            if keyed:  # whose keys are taken is asked in the same transaction
+                stored = await self._units.all(chunks())
+            elif count <= CHUNK:
                 made.extend(runs)
-                stored = await (self._many_keyed(made) if keyed else self._together.some(made))
+                stored = await self._together.some(made)
             else:
-                stored = await (self._units if keyed else self._together).all(chunks())
+                stored = await self._together.all(chunks())
         except (SqlError, InboxError):
             raise
         except Exception as error:
             raise _refusal("one of the intents", error) from error
         self._tell(made, stored)
         return stored
-
-    async def _many_keyed(self, runs: Sequence[NewRun]) -> Sequence[Stored]:
-        try:
-            return await self._together_keyed.some(runs)
-        except Occupied:
-            return await self._units.some(runs)
 
     async def _alone(self, run: NewRun) -> Stored | Exception:
         outcomes = await self._outcomes(self._units, [run])

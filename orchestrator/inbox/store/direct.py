@@ -27,6 +27,11 @@ class Direct(Protocol):
         """Statements."""
         ...
 
+    @property
+    def settling(self) -> str:
+        """The same for a session of :meth:`turning`, which waits a second at most for what somebody has locked."""
+        ...
+
     def turning(self, outcomes: Sequence[Settled], request: ClaimRequest | None) -> Query[Turn] | None:
         """:meth:`Store.turn`, but what had to be refused is not made up for; None when one statement cannot do it."""
         ...

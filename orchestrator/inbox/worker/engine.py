@@ -34,6 +34,9 @@ GATHERED = BATCH // 2
 #: Seconds that outcomes may take to be stored after the last handler of a stopping poller has ended.
 SETTLE_WITHIN = 5.0
 
+#: Seconds until another try to store the outcome of a run whose row somebody has locked.
+ASIDE = 4.0
+
 #: How often :meth:`Poller.poll` tries to store outcomes.
 PATIENCE = 5
 
@@ -83,6 +86,7 @@ class Engine:
         self._spawn: Spawner | None = None
         self._under_way: dict[Round, object] = {}
         self._stops_at = self._settle_until = math.inf
+        self._aside: list[tuple[float, Ended]] = []
         executions.changed = self._alarm.ring
 
     def is_idle(self) -> bool:
@@ -122,6 +126,7 @@ class Engine:
             now = self._now()
             if self._progress is not None:
                 self._progress()
+            self._bring_back(now)
             if self._closing:
                 self._close(now)
             await anyio.lowlevel.checkpoint_if_cancelled()  # a round is shielded, and there may always be another
@@ -143,16 +148,24 @@ class Engine:
             before = len(executions.ended)
             await anyio.lowlevel.checkpoint()
 
+    def _bring_back(self, now: float) -> None:
+        """Those whose row somebody had locked are tried again in their time, and at once by who comes to an end."""
+        if self._aside:
+            due = [(at, each) for at, each in self._aside if at <= now or self._closing]
+            self._executions.ended += [each for _, each in due]
+            self._aside = [one for one in self._aside if one not in due]
+
     # -- coming to an end --------------------------------------------------------------------------------------------
 
     @property
     def _finished(self) -> bool:
         executions = self._executions
-        busy = executions.held or executions.ended or executions.stuck or self._under_way
+        busy = executions.held or executions.ended or executions.stuck or self._under_way or self._aside
         return not busy and (self._closing or (self._until_idle and self.agenda.idle))
 
     def _next_at(self, now: float) -> float:
         next_at = self.agenda.next_at(now, self._under_way, closing=self._closing)
+        next_at = min(next_at, *(at for at, _ in self._aside), math.inf)
         if not self._closing:
             return next_at
         ends = (each for each in (self._stops_at, self._settle_until) if each > now)
@@ -249,6 +262,11 @@ class Engine:
             if trouble is None:
                 return
             error = trouble
+        if kept and self._settling.is_of_a_row(error) and not self._until_idle:  # everything else goes on
+            self._logger.warning("inbox.outcomes_held_up: %d; again in %.1f s: %s", len(kept), ASIDE, error)
+            kept = self._settling.within_reason(kept, error, hopeless=False, now=now)
+            self._aside += [(self._now() + ASIDE, each) for each in kept]
+            return
         # A file that refuses writes was writable when it was opened, and may be so again.
         passes = bool(getattr(error, "retryable", False)) or isinstance(error, DatabaseReadOnly)
         failed_at = self._now()

@@ -54,7 +54,7 @@ class Lanes:
             query = self._store.turning(outcomes, work.request)
         if query is None:
             return await self._units(work)
-        lane = self._free.pop() if self._free else self._server.lane(self._store.session)
+        lane = self._free.pop() if self._free else self._server.lane(self._store.settling)
         try:
             turn = query.read(await lane.fetch(query.statement, query.values))
         finally:

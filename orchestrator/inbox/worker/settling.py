@@ -12,10 +12,7 @@ from orchestrator.inbox.wire import error_text, storable
 from orchestrator.inbox.worker.executions import Ended
 from orchestrator.inbox.worker.round import Round
 from orchestrator.inbox.worker.statistics import Statistics
-from orchestrator.sql import SqlError, StatementTimeout, TransactionConflict
-
-#: What a lock on one row can bring about.
-_OF_A_ROW = (StatementTimeout, TransactionConflict)
+from orchestrator.sql import DatabaseBusy, SqlError, StatementTimeout, TransactionConflict, server_of
 
 
 class Settling:
@@ -25,6 +22,9 @@ class Settling:
         self._inbox = inbox
         self._statistics = statistics
         self._lease = lease
+        # What a lock on one row can bring about. A file is locked as a whole.
+        busy = () if server_of(inbox.database) is None else (DatabaseBusy,)
+        self._of_a_row = (StatementTimeout, TransactionConflict, *busy)
 
     def settled(self, ended: Sequence[Ended], lost: AbstractSet[Hold]) -> None:
         """The transaction of *ended* is committed; under the holds in *lost* nothing was changed."""
@@ -45,7 +45,11 @@ class Settling:
 
     def is_for_all(self, ended: Sequence[Ended], error: SqlError) -> bool:
         """Whether all of *ended* failed with *error*, and not one of them that the database, or a lock, holds up."""
-        return len(ended) == 1 or not isinstance(error, _OF_A_ROW)
+        return len(ended) == 1 or not self.is_of_a_row(error)
+
+    def is_of_a_row(self, error: Exception) -> bool:
+        """Whether *error* may be that of one run alone, whose row somebody has locked."""
+        return isinstance(error, self._of_a_row)
 
     async def apart(self, ended: Sequence[Ended]) -> tuple[list[Ended], SqlError | None]:
         """Store each in a transaction of its own; one that the database does not take makes its run failed.
@@ -59,7 +63,7 @@ class Settling:
                 await self._store(each)
             except SqlError as error:
                 trouble = error
-                if not isinstance(error, _OF_A_ROW):  # the database is away: it is so for the others, too
+                if not self.is_of_a_row(error):  # the database is away: it is so for the others, too
                     return [*left, *ended[place:]], trouble
                 left.append(each)
             except Exception as error:  # noqa: BLE001 - what the database says of this outcome
@@ -72,7 +76,7 @@ class Settling:
         A database that is away is so for all: however long that takes, nobody else has their runs. When the transaction
         alone failed, those go whose lease ended a whole lease ago, for one of them may be what keeps the others.
         """
-        alone = isinstance(error, _OF_A_ROW)
+        alone = self.is_of_a_row(error)
         uncertain = bool(getattr(error, "outcome_unknown", False))
         left, gone = [], []
         for each in kept:

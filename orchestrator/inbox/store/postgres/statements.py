@@ -15,8 +15,11 @@ PLANS = (
     "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off"
 )
 
+#: The same for what settles: a row that somebody has locked is waited for so long, and no longer.
+SETTLING = f"{PLANS}; SET LOCAL lock_timeout = '1s'"
+
 #: The same for a session that does nothing else.
-SESSION = PLANS.replace("SET LOCAL", "SET")
+SESSION, SETTLING_SESSION = (each.replace("SET LOCAL", "SET") for each in (PLANS, SETTLING))
 
 #: How long a transaction that keeps others from a type may be idle before the server ends it.
 COUNTING_IDLE = "5s"

@@ -13,7 +13,7 @@ from orchestrator.inbox.store.direct import Query
 from orchestrator.inbox.store.postgres.connection import rows, settings
 from orchestrator.inbox.store.postgres.queries import Queries
 from orchestrator.inbox.store.postgres.schema import prefix, steps
-from orchestrator.inbox.store.postgres.statements import PLANS, SESSION, Statements
+from orchestrator.inbox.store.postgres.statements import PLANS, SESSION, SETTLING, SETTLING_SESSION, Statements
 from orchestrator.inbox.store.postgres.values import (
     RUN_ID,
     as_json,
@@ -85,6 +85,11 @@ class PostgresStore:
         """See :class:`Direct`."""
         return SESSION
 
+    @property
+    def settling(self) -> str:
+        """See :class:`Direct`."""
+        return SETTLING_SESSION
+
     def inserting(self, runs: Sequence[NewRun]) -> Query[frozenset[str]]:
         """See :class:`Direct`."""
         if all(run.idempotency_key is None for run in runs):
@@ -126,7 +131,7 @@ class PostgresStore:
         request = None if request is None else within_caps(request)
         if not outcomes and request is None:
             return Turn(lost, ())
-        settings(connection, PLANS)
+        settings(connection, SETTLING)
         query = self._turning(outcomes, lost, request, durable=durable)
         turn = query.read(rows(connection, query.statement, query.values))
         if request is None or not turn.refused:

@@ -155,6 +155,43 @@ async def test_what_a_frozen_worker_claims_of_is_claimed_as_soon_as_it_is_gone(p
     assert poller.statistics.errors == {}
 
 
+async def test_a_run_whose_row_somebody_has_locked_keeps_its_worker_from_nothing_else(postgres_url):
+    """Its outcome is stored when the row is free; others are claimed, run and settled meanwhile."""
+    began, goes_on, done = anyio.Event(), anyio.Event(), anyio.Event()
+
+    async def work(run):
+        if run.payload == "other":
+            done.set()
+        else:
+            began.set()
+            await goes_on.wait()
+
+    async with Inbox.open(postgres_url) as inbox:
+        poller = Poller(inbox, Handlers().add("mail.v1", work), poll_interval=1000)
+        with anyio.fail_after(25), psycopg.connect(postgres_url) as somebody:
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(poller.run)
+                locked = await inbox.submit("mail.v1", "locked")
+                await began.wait()
+                somebody.execute("SELECT FROM workflow.workflow_run WHERE id = %s FOR UPDATE", [locked])
+                goes_on.set()
+                waits = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                while not somebody.execute(waits).fetchall():
+                    await anyio.lowlevel.checkpoint()
+                    somebody.execute("SELECT pg_stat_clear_snapshot()")
+                other = await inbox.submit("mail.v1", "other")
+                await done.wait()
+                while (await inbox.get(other)).state is not State.SUCCEEDED:
+                    pass
+                state = (await inbox.get(locked)).state
+                somebody.rollback()
+                while (await inbox.get(locked)).state is not State.SUCCEEDED:
+                    pass
+                poller.stop()
+
+    assert state is State.LEASED
+
+
 async def test_runs_that_were_claimed_too_often_keep_none_of_their_type_waiting(postgres_url):
     """They are failed in the place of those that could be claimed, which nobody else asks for."""
     done = {"first": anyio.Event(), "last": anyio.Event()}
