@@ -11,7 +11,8 @@ import pytest
 
 from orchestrator.contracts import IntentRun
 from orchestrator.inbox import Handlers, Inbox, Intent, Poller, State, Ticker, handler
-from orchestrator.sql import AccessDenied
+from orchestrator.inbox.store.postgres import queries
+from orchestrator.sql import AccessDenied, ConnectionLost
 
 pytestmark = pytest.mark.anyio
 
@@ -138,6 +139,28 @@ async def test_a_producer_and_a_worker_need_the_rights_of_the_page_of_operations
                 owner.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
     assert sorted(sent) == ["by schedule", "first", "second"]
     assert (purged, waiting.payload, waiting.attempt) == (2, '"second"', 1)
+
+
+async def test_many_of_which_some_have_known_keys_are_stored_all_or_not_at_all(postgres_url: str, monkeypatch) -> None:
+    """Also when the connection breaks while it is asked whose the keys are."""
+    many = [Intent("mail.v1", n, idempotency_key=key) for n, key in enumerate(("known", "new", None))]
+    async with Inbox.open(postgres_url) as inbox:
+        await inbox.submit("mail.v1", 0, idempotency_key="known")
+        with monkeypatch.context() as patch:
+            patch.setattr(queries.Queries, "by_key", broken)
+            with pytest.raises(ConnectionLost):
+                await inbox.submit_many(many)
+        before = await inbox.stats()
+        known, *new = await inbox.submit_many(many)
+        after = await inbox.stats()
+
+    assert [sum(stats.counts.values()) for stats in (before, after)] == [1, 3]
+    assert (known.existed, [each.existed for each in new]) == (True, [False, False])
+
+
+def broken(_queries: object, _connection: object, _keys: object) -> None:
+    """As a server that goes away."""
+    raise ConnectionLost("the connection broke", "here")
 
 
 async def test_a_key_of_a_transaction_that_is_still_open_keeps_only_its_own_submits_waiting(postgres_url: str) -> None:
