@@ -43,10 +43,10 @@ async def test_who_submits_is_told_that_it_may_be_stored_and_repeats_it_with_its
 
 @pytest.mark.parametrize("moment", MOMENTS)
 async def test_the_same_of_many_at_once(way, moment):
-    """All of them, or none; the connection breaks under the one statement that stores them."""
+    """All of them, or none; the connection breaks under the commit of the transaction that stores them."""
     intents = [Intent("cut.v1", f"needle {n}", idempotency_key=f"k{n}") for n in range(20)]
     async with Inbox.open(way.url) as inbox:
-        way.cut(b"needle", moment=moment)
+        way.cut(b"needle", b"COMMIT", moment=moment)
 
         with pytest.raises(ConnectionLost) as caught:
             await inbox.submit_many(intents)
