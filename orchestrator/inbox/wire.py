@@ -96,14 +96,23 @@ def to_text(time: datetime) -> str:
 
 def from_text(text: str) -> datetime:
     """The time of *text*, which is UTC unless it says otherwise. InboxError when it is no time."""
-    go = _GO_TIME.fullmatch(text)
     try:
-        time = datetime.fromisoformat(text if go is None else f"{go[1]}{go[2]}")
+        time = _moment(text)
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         raise InboxError(
             f"the tables hold {text!r} where a time should be; correct that row, its writer is foreign"
         ) from None
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)  # as we write it, and as most do
+    except ValueError:
+        go = _GO_TIME.fullmatch(text)
+        if go is None:
+            raise
+        return datetime.fromisoformat(f"{go[1]}{go[2]}")
 
 
 def _parts(value: object) -> object:

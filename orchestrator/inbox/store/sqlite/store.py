@@ -134,12 +134,13 @@ class SqliteStore:
     def settle(self, connection: Connection, outcomes: Sequence[Settled]) -> frozenset[Hold]:
         """See :class:`Store`."""
         time = self._now()
+        at = to_text(time)
         lost: set[Hold] = set()
         lines: list[_Line] = []
         for each in outcomes:
             hold = each.hold
             move, values = _settlement(each.outcome, time)
-            values |= {"now": to_text(time), "id": hold.run_id, "worker": hold.worker, "fence": hold.fence}
+            values |= {"now": at, "id": hold.run_id, "worker": hold.worker, "fence": hold.fence}
             row = connection.execute(_SETTLE[move], values).fetchone()
             if row is None:
                 lost.add(hold)
