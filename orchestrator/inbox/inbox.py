@@ -236,7 +236,7 @@ class Inbox:
     def submit_many_in(self, connection: object, intents: Sequence[Intent]) -> Sequence[Submitted]:
         """:meth:`submit_many` inside the caller's transaction, as :meth:`submit_in`."""
         runs = [self._new(intent) for intent in intents]
-        with self._joined(connection) as joined:
+        with joining.to_tables_of(self.database), self._joined(connection) as joined:
             stored = self.store.insert(joined, runs) if runs else ()
         new = [run for run, each in zip(runs, stored, strict=True) if not each.existed]
         if new:

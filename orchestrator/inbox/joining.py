@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from inspect import ismethod
 from typing import Any, cast
 
-from orchestrator.contracts import Connection, Cursor
+from orchestrator.contracts import Connection, Cursor, Database
 from orchestrator.inbox.errors import WrongConnection
+from orchestrator.inbox.tables import misses_something
+from orchestrator.sql import where_of
 
 
 def unwrapped(connection: object) -> object:
@@ -79,6 +81,21 @@ def postgres(given: object) -> Iterator[Connection]:
     if not isinstance(found, psycopg.Connection):
         raise _wrong(given, "PostgreSQL", "psycopg.Connection, or an SQLAlchemy session or connection on it")
     yield cast("Connection", found)
+
+
+@contextmanager
+def to_tables_of(database: Database) -> Iterator[None]:
+    """WrongConnection when the block meets no tables: its connection leads elsewhere than to *database*."""
+    try:
+        yield
+    except Exception as error:
+        if not misses_something(error):
+            raise
+        said = " ".join(str(error).split())
+        raise WrongConnection(
+            f"where this connection leads are no tables of the inbox ({said}); this inbox is in {where_of(database)}: "
+            "pass a connection to that database, or migrate it first"
+        ) from error
 
 
 def _adapts(connection: object, driver: str) -> bool:

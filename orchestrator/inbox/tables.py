@@ -64,7 +64,7 @@ class Tables:
 
     async def explain(self, error: Exception) -> None:
         """Raise SchemaOlder or SchemaNewer when that is why a statement failed with *error*, or with its cause."""
-        if not _misses_something(error.__cause__ if isinstance(error.__cause__, Exception) else error):
+        if not misses_something(error.__cause__ if isinstance(error.__cause__, Exception) else error):
             return
         try:
             await self.check()
@@ -81,7 +81,8 @@ class Tables:
             raise SchemaOlder(where, BATTERY, versions.current, versions.wanted, others)
 
 
-def _misses_something(error: Exception) -> bool:
+def misses_something(error: Exception) -> bool:
+    """Whether *error*, of the driver, says that there is no such table or column."""
     if isinstance(error, sqlite3.OperationalError):
         said = str(error)
         return said.startswith(("no such table", "no such column")) or "has no column named" in said

@@ -129,6 +129,25 @@ async def test_a_connection_to_another_kind_of_database_is_refused_by_name(on_sq
         Inbox.over("postgresql://localhost")
 
 
+async def test_a_connection_to_a_database_without_the_tables_is_refused_and_told_where_they_are(
+    on_sqlite, on_postgres, postgres_url
+):
+    """The caller's own changes can be committed all the same in SQLite."""
+    with sqlite3.connect(":memory:") as other:
+        other.execute("CREATE TABLE mine (n)")
+        other.execute("INSERT INTO mine VALUES (1)")
+        with pytest.raises(WrongConnection, match=r"no such table: workflow_run.*this inbox is in .*state\.db: pass"):
+            on_sqlite.submit_in(other, "mail.v1", 1)
+        assert other.execute("SELECT n FROM mine").fetchall() == [(1,)]
+    with psycopg.connect(postgres_url) as other:
+        other.execute("DROP SCHEMA workflow CASCADE")
+        with pytest.raises(
+            WrongConnection, match=r"workflow_run.* does not exist.*this inbox is in postgresql://.*pass"
+        ):
+            on_postgres.submit_in(other, "mail.v1", 1)
+        other.rollback()
+
+
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_an_async_connection_is_refused_with_the_way_that_works(on_postgres, postgres_url):
     """The intent is written synchronously."""
