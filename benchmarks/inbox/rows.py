@@ -58,7 +58,7 @@ class Row:
 
 
 def _row(scenario: str, name: str, system: str, **more: object) -> Row:
-    return Row(scenario, name, system, **{"measure": _MEASURES[scenario], **more})  # type: ignore[arg-type] # checked
+    return Row(scenario, name, system, **{"measure": _MEASURES[scenario], **more})  # type: ignore[arg-type] # fields of a Row, as the rows below name them
 
 
 def _peers(scenario: str, *names: str, **more: object) -> Iterator[Row]:

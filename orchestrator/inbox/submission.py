@@ -12,7 +12,7 @@ from orchestrator.contracts import Database
 from orchestrator.inbox.errors import InboxError, InvalidIntent
 from orchestrator.inbox.store.port import Store
 from orchestrator.inbox.store.records import NewRun, Stored
-from orchestrator.inbox.writing import PATIENCE, Occupied, Units, Writing, writing
+from orchestrator.inbox.writing import Occupied, Units, Writing, writing
 from orchestrator.sql import SqlError
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class Submissions:
 
     def __init__(self, database: Database, store: Store, stored: Callable[[Sequence[NewRun]], None]) -> None:
         self._plain = _Line(writing(database, store))
-        self._keyed = _Line(writing(database, store, PATIENCE))
+        self._keyed = _Line(writing(database, store, keyed=True))
         self._together = writing(database, store)  # apart, so that a thousand do not hold up the one
         self._units = Units(database, store)
         self._stored = stored

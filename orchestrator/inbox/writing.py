@@ -11,9 +11,6 @@ from orchestrator.inbox.store.port import Store
 from orchestrator.inbox.store.records import NewRun, Stored
 from orchestrator.sql import DatabaseBusy, Lane, Server, server_of
 
-#: How long intents that share a statement wait for another transaction, which is not committed and has the key of one.
-PATIENCE = "200ms"
-
 
 class Occupied(Exception):
     """A key is another transaction's that is still open: who needs it waits for that one alone."""
@@ -48,16 +45,16 @@ class Units:
 
 
 class Express:
-    """By a lane of its own on PostgreSQL. *patience*: how long it waits for others' keys; None for as long as it takes.
+    """By a lane of its own on PostgreSQL. *keyed*: the runs have keys.
 
-    Raises Occupied when that is over, with nothing stored.
+    Raises Occupied, with nothing stored, when one of the keys does not become free at once.
     """
 
-    def __init__(self, database: Database, store: Direct, units: Units, patience: str | None) -> None:
+    def __init__(self, database: Database, store: Direct, units: Units, *, keyed: bool) -> None:
         self._database = database
         self._store = store
         self._units = units
-        self._patience = patience
+        self._keyed = keyed
         self._lane_of: tuple[Server, Lane] | None = None
         self._turn = anyio.Lock(fast_acquire=True)  # what it is taken for waits for the server all the same
 
@@ -68,7 +65,7 @@ class Express:
             async with self._turn:
                 new = query.read(await self._lane.fetch(query.statement, query.values))
         except DatabaseBusy as error:
-            if self._patience is None:
+            if not self._keyed:
                 raise
             raise Occupied from error
         if len(new) == len(runs):
@@ -96,12 +93,11 @@ class Express:
         server = server_of(self._database)
         assert server is not None, "only PostgreSQL has a store of statements"
         if self._lane_of is None or self._lane_of[0] is not server:  # opened again with its service
-            waits = "" if self._patience is None else f"; SET lock_timeout = '{self._patience}'"
-            self._lane_of = (server, server.lane(f"{self._store.session}{waits}"))
+            self._lane_of = (server, server.lane(self._store.keyed if self._keyed else self._store.session))
         return self._lane_of[1]
 
 
-def writing(database: Database, store: Store, patience: str | None = None) -> Writing:
-    """For this kind of database; *patience* as for :class:`Express`."""
+def writing(database: Database, store: Store, *, keyed: bool = False) -> Writing:
+    """For this kind of database; *keyed* as for :class:`Express`."""
     units = Units(database, store)
-    return Express(database, store, units, patience) if isinstance(store, Direct) else units
+    return Express(database, store, units, keyed=keyed) if isinstance(store, Direct) else units

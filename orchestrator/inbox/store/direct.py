@@ -32,6 +32,12 @@ class Direct(Protocol):
         """The same for a session of :meth:`turning`, which waits a second at most for what somebody has locked."""
         ...
 
+    @property
+    def keyed(self) -> str:
+        """The same for a session of :meth:`inserting` runs with keys, which waits a fifth of a second at most for
+        another transaction that is not committed and has one of them."""
+        ...
+
     def turning(self, outcomes: Sequence[Settled], request: ClaimRequest | None) -> Query[Turn] | None:
         """:meth:`Store.turn`, but what had to be refused is not made up for; None when one statement cannot do it."""
         ...

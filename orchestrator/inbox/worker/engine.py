@@ -5,6 +5,7 @@ an idle one none, and nobody waits for a timer.
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
@@ -86,7 +87,8 @@ class Engine:
         self._spawn: Spawner | None = None
         self._under_way: dict[Round, object] = {}
         self._stops_at = self._settle_until = math.inf
-        self._aside: list[tuple[float, Ended]] = []
+        self._aside: deque[tuple[float, Ended]] = deque()
+        """With the time of the next try, in its order."""
         executions.changed = self._alarm.ring
 
     def is_idle(self) -> bool:
@@ -150,10 +152,8 @@ class Engine:
 
     def _bring_back(self, now: float) -> None:
         """Those whose row somebody had locked are tried again in their time, and at once by who comes to an end."""
-        if self._aside:
-            due = [(at, each) for at, each in self._aside if at <= now or self._closing]
-            self._executions.ended += [each for _, each in due]
-            self._aside = [one for one in self._aside if one not in due]
+        while self._aside and (self._closing or self._aside[0][0] <= now):
+            self._executions.ended.append(self._aside.popleft()[1])
 
     # -- coming to an end --------------------------------------------------------------------------------------------
 
@@ -165,7 +165,8 @@ class Engine:
 
     def _next_at(self, now: float) -> float:
         next_at = self.agenda.next_at(now, self._under_way, closing=self._closing)
-        next_at = min(next_at, *(at for at, _ in self._aside), math.inf)
+        if self._aside:
+            next_at = min(next_at, self._aside[0][0])
         if not self._closing:
             return next_at
         ends = (each for each in (self._stops_at, self._settle_until) if each > now)
@@ -265,7 +266,8 @@ class Engine:
         if kept and self._settling.is_of_a_row(error) and not self._until_idle:  # everything else goes on
             self._logger.warning("inbox.outcomes_held_up: %d; again in %.1f s: %s", len(kept), ASIDE, error)
             kept = self._settling.within_reason(kept, error, hopeless=False, now=now)
-            self._aside += [(self._now() + ASIDE, each) for each in kept]
+            again_at = self._now() + ASIDE
+            self._aside += [(again_at, each) for each in kept]
             return
         # A file that refuses writes was writable when it was opened, and may be so again.
         passes = bool(getattr(error, "retryable", False)) or isinstance(error, DatabaseReadOnly)

@@ -21,6 +21,9 @@ SETTLING = f"{PLANS}; SET LOCAL lock_timeout = '1s'"
 #: The same for a session that does nothing else.
 SESSION, SETTLING_SESSION = (each.replace("SET LOCAL", "SET") for each in (PLANS, SETTLING))
 
+#: And for one that stores runs with keys, of which another transaction may have one: who shares it waits no longer.
+KEYED_SESSION = f"{SESSION}; SET lock_timeout = '200ms'"
+
 #: How long a transaction that keeps others from a type may be idle before the server ends it.
 COUNTING_IDLE = "5s"
 

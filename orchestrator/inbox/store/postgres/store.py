@@ -13,7 +13,14 @@ from orchestrator.inbox.store.direct import Query
 from orchestrator.inbox.store.postgres.connection import rows, settings
 from orchestrator.inbox.store.postgres.queries import Queries
 from orchestrator.inbox.store.postgres.schema import prefix, steps
-from orchestrator.inbox.store.postgres.statements import PLANS, SESSION, SETTLING, SETTLING_SESSION, Statements
+from orchestrator.inbox.store.postgres.statements import (
+    KEYED_SESSION,
+    PLANS,
+    SESSION,
+    SETTLING,
+    SETTLING_SESSION,
+    Statements,
+)
 from orchestrator.inbox.store.postgres.values import (
     RUN_ID,
     as_json,
@@ -89,6 +96,11 @@ class PostgresStore:
     def settling(self) -> str:
         """See :class:`Direct`."""
         return SETTLING_SESSION
+
+    @property
+    def keyed(self) -> str:
+        """See :class:`Direct`."""
+        return KEYED_SESSION
 
     def inserting(self, runs: Sequence[NewRun]) -> Query[frozenset[str]]:
         """See :class:`Direct`."""

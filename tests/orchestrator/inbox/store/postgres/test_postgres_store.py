@@ -137,6 +137,13 @@ def test_of_what_makes_up_for_held_types_the_most_urgent_comes_first(connect, st
     assert [run.type for run in claimed] == ["soon.v1"] * 5 + ["late.v1"] * 3
 
 
+def until_waiting(connection, looker):
+    """Until the statement of *connection* waits for a lock, as *looker* sees it."""
+    waits = "SELECT FROM pg_locks WHERE pid = %s AND NOT granted"
+    while not looker.execute(waits, [connection.info.backend_pid]).fetchall():
+        pass
+
+
 def test_runs_that_somebody_changes_while_a_claim_is_under_way_are_claimed_all_the_same(connect, store):
     """Its statement sees them as they were, and what it cannot take is no end of the backlog."""
     worker, operator, somebody = connect(), connect(), connect()
@@ -154,9 +161,7 @@ def test_runs_that_somebody_changes_while_a_claim_is_under_way_are_claimed_all_t
         with somebody.transaction():
             somebody.execute("SELECT FROM workflow.workflow_run WHERE id = %s FOR UPDATE", [done.hold.run_id])
             first = pool.submit(turn)
-            waits = "SELECT FROM pg_locks WHERE pid = %s AND NOT granted"
-            while not operator.execute(waits, [worker.info.backend_pid]).fetchall():
-                pass
+            until_waiting(worker, operator)
             operator.execute("UPDATE workflow.workflow_run SET priority = 7 WHERE status = 'pending'")
         told = first.result(30)
     with worker.transaction():
@@ -183,9 +188,7 @@ def test_an_outcome_that_waits_for_a_lock_keeps_nothing_that_became_due_from_the
         with somebody.transaction():
             somebody.execute("SELECT FROM workflow.workflow_run WHERE id = %s FOR UPDATE", [held.hold.run_id])
             settled = pool.submit(settle)
-            waits = "SELECT FROM pg_locks WHERE pid = %s AND NOT granted"
-            while not somebody.execute(waits, [worker.info.backend_pid]).fetchall():
-                pass
+            until_waiting(worker, somebody)
             with other.transaction():
                 promoted = store.promote(other, 10)
         done = settled.result(30)
