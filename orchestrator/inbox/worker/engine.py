@@ -35,7 +35,8 @@ GATHERED = BATCH // 2
 #: Seconds that outcomes may take to be stored after the last handler of a stopping poller has ended.
 SETTLE_WITHIN = 5.0
 
-#: Seconds until another try to store the outcome of a run whose row somebody has locked.
+#: Seconds until another try to store the outcome of a run whose row somebody has locked; of a short lease, which nobody
+#: renews any more, an eighth.
 ASIDE = 4.0
 
 #: How often :meth:`Poller.poll` tries to store outcomes.
@@ -264,9 +265,10 @@ class Engine:
                 return
             error = trouble
         if kept and self._settling.is_of_a_row(error) and not self._until_idle:  # everything else goes on
-            self._logger.warning("inbox.outcomes_held_up: %d; again in %.1f s: %s", len(kept), ASIDE, error)
+            wait = min(ASIDE, self._lease / 8)
+            self._logger.warning("inbox.outcomes_held_up: %d; again in %.1f s: %s", len(kept), wait, error)
             kept = self._settling.within_reason(kept, error, hopeless=False, now=now)
-            again_at = self._now() + ASIDE
+            again_at = self._now() + wait
             self._aside += [(again_at, each) for each in kept]
             return
         # A file that refuses writes was writable when it was opened, and may be so again.

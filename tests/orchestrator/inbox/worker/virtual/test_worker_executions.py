@@ -11,6 +11,7 @@ from longrun.testing import block
 from orchestrator.contracts import Kill, Nudge, Stall
 from orchestrator.inbox import Handlers, Intent, State
 from orchestrator.inbox.store.sqlite.store import SqliteStore
+from orchestrator.sql import StatementTimeout
 from tests.orchestrator.inbox.worker.virtual.conftest import now
 
 pytestmark = pytest.mark.anyio
@@ -176,6 +177,34 @@ async def test_a_run_whose_row_is_locked_loses_its_lease_alone_and_only_when_tha
     assert [(run.state, run.fence) for run in runs] == [(State.SUCCEEDED, 1 + stops), (State.SUCCEEDED, 1)]
     assert [run_id for run_id, _ in stopped] == [locked] * stops
     assert all(20 <= at < 30 for _, at in stopped)
+
+
+class SlowOnce(SqliteStore):
+    """Takes too long over the first outcomes, as a server whose disk is busy."""
+
+    slow = True
+
+    def turn(self, connection, outcomes, request):
+        if outcomes and self.slow:
+            self.slow = False
+            raise StatementTimeout("it took too long", "here")
+        return super().turn(connection, outcomes, request)
+
+
+async def test_an_outcome_that_was_held_up_is_tried_again_while_its_lease_may_still_be_ours(inbox, poller_of, during):
+    """However short that is: nobody renews it any more, and others give back what they find expired."""
+    inbox.store = SlowOnce(now)
+
+    async def work(run):
+        """Nothing."""
+
+    run_id = await inbox.submit("mail.v1", 1)
+    async with during(poller_of(work, lease=1)):
+        await anyio.sleep(1.5)
+        await inbox.database.transaction(lambda connection: inbox.store.sweep(connection, 10))
+        run = await ends(inbox, run_id)
+
+    assert (run.state, run.fence) == (State.SUCCEEDED, 1)
 
 
 async def test_an_event_loop_that_was_blocked_beyond_the_lease_renews_before_it_gives_up(inbox, poller_of, during):
